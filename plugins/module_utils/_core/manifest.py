@@ -1,0 +1,133 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""The manifest: the JSON record that commits a backup. Written last, never rewritten."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import typing as t
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
+
+SCHEMA_VERSION = 1
+REASONS = ("scheduled", "manual", "pre_restore", "incident")
+FORMAT = "workon.postgresql_backup/manifest"
+
+
+class ManifestError(BackupError):
+    """A manifest that cannot be read as one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """Everything known of one backup, as plain JSON data.
+
+    Times are RFC 3339 in UTC, sizes in bytes. ``tables`` maps a quoted qualified name to ``{"rows": int, "content": str | None}``.
+    ``verification`` is ``{"level": "hash" | "decode", "at": time}``.
+    """
+
+    backup_id: str
+    key: str
+    name: str
+    reason: str
+    pinned: bool
+    labels: dict[str, str]
+    environment: str | None
+    started_at: str
+    finished_at: str
+    source: dict[str, t.Any]
+    client: dict[str, t.Any]
+    archive: dict[str, t.Any]
+    selection: dict[str, t.Any]
+    fingerprint: dict[str, t.Any]
+    tables: dict[str, dict[str, t.Any]]
+    sequences: dict[str, dict[str, t.Any]]
+    large_objects: dict[str, t.Any]
+    extensions: dict[str, str]
+    roles: list[str]
+    database: dict[str, t.Any]
+    prisma: dict[str, t.Any] | None
+    globals: dict[str, t.Any] | None
+    omitted: list[dict[str, str]]
+    warnings: list[str]
+    encryption: dict[str, t.Any]
+    verification: dict[str, t.Any]
+    schema_version: int = SCHEMA_VERSION
+    format: str = FORMAT
+
+    @property
+    def size(self) -> int:
+        return int(self.archive["size"])
+
+    @property
+    def sha256(self) -> str:
+        return str(self.archive["sha256"])
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Return the manifest as plain data, in the order in which it is written."""
+        data = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {"format": data.pop("format"), "schema_version": data.pop("schema_version"), **data}
+
+
+_FIELDS = {field.name: field for field in dataclasses.fields(Manifest)}
+_OBJECTS = ("source", "client", "archive", "fingerprint", "tables", "sequences", "large_objects", "database", "verification")
+
+
+def dump_manifest(manifest: Manifest) -> bytes:
+    """Serialize a manifest for the store."""
+    return (json.dumps(manifest.as_dict(), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def load_manifest(content: bytes, key: str) -> Manifest:
+    """Read the manifest stored for the archive ``key``; raise :class:`ManifestError` for anything else.
+
+    Fields that a newer minor writer added are ignored; a newer ``schema_version`` is refused.
+    """
+    try:
+        data = json.loads(content)
+    except ValueError as error:
+        raise ManifestError(f"The manifest of {key} is not JSON.") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise ManifestError(f"The manifest of {key} was not written by this software.")
+    version = data.get("schema_version")
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise ManifestError(f"The manifest of {key} has schema version {version}; this software reads up to {SCHEMA_VERSION}. Upgrade the collection.")
+    missing = sorted(name for name in _FIELDS if name not in data)
+    if missing:
+        raise ManifestError(f"The manifest of {key} lacks {', '.join(missing)}.")
+    if any(not isinstance(data[name], dict) for name in _OBJECTS):
+        raise ManifestError(f"The manifest of {key} is malformed.")
+    size, sha256 = data["archive"].get("size"), data["archive"].get("sha256")
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0 or not isinstance(sha256, str) or len(sha256) != 64:
+        raise ManifestError(f"The manifest of {key} records no size and SHA-256 of the archive.")
+    base_name = key.rpartition("/")[2]
+    if str(data["key"]).rpartition("/")[2] != base_name:
+        raise ManifestError(f"The manifest beside {key} belongs to {data['key']}.")
+    for name in ("started_at", "finished_at"):
+        parse_time(str(data[name]), f"{name} in the manifest of {key}")
+    return Manifest(**{name: data[name] for name in _FIELDS})
+
+
+def format_time(moment: dt.datetime) -> str:
+    """Write a moment as RFC 3339 in UTC, to the millisecond."""
+    return moment.astimezone(dt.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_time(text: str, what: str) -> dt.datetime:
+    """Read an RFC 3339 time; a time without an offset is refused, because it would mean a different moment on each host."""
+    normalized = text.strip()
+    if normalized[-1:] in ("Z", "z"):
+        normalized = normalized[:-1] + "+00:00"
+    try:
+        moment = dt.datetime.fromisoformat(normalized)
+    except ValueError:
+        moment = None
+    if moment is None or moment.utcoffset() is None or len(normalized) < 16:
+        raise ManifestError(f"{what} is {text!r}, which is not an RFC 3339 time with an offset. Write it as 2026-01-08T10:30:00Z.")
+    return moment.astimezone(dt.timezone.utc)

@@ -1,0 +1,108 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""What a backup is called in a store, and what a key in a store means."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import typing as t
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
+
+ARCHIVE_SUFFIX = ".dump"
+MANIFEST_SUFFIX = ".manifest.json"
+GLOBALS_SUFFIX = ".globals.sql"
+
+# One object at most is ever left behind by the probe (a writer that may not delete), so its name is fixed.
+PROBE_NAME = ".postgresql_backup_probe"
+
+_TIME_FORMAT = "%Y-%m-%d_%H%M%S"
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+_ARCHIVE = re.compile(r"^(?P<name>.+)_(?P<time>\d{4}-\d{2}-\d{2}_\d{6})\.dump$")
+
+
+class ArchiveName(t.NamedTuple):
+    """The parts of an archive's base name: the backup's name and its start in UTC."""
+
+    name: str
+    started: dt.datetime
+
+
+def check_name(name: str) -> str:
+    """Return the name, or raise a sentence when it cannot be part of a key in every store."""
+    if not _NAME.match(name):
+        raise BackupError(
+            f"The backup name {name!r} cannot be used in a store: it must begin with a letter or digit and hold only letters, digits, "
+            "dots, dashes and underscores, 100 characters at most. Set name to a name of that form."
+        )
+    return name
+
+
+def default_name(database: str) -> str:
+    """Derive a backup's name from a database's name.
+
+    A database name that cannot be part of a key is refused rather than mangled: two databases must never share a name by accident.
+    """
+    try:
+        return check_name(database)
+    except BackupError:
+        raise BackupError(
+            f"The database name {database!r} cannot be used as the backup's name in a store. "
+            "Set name to letters, digits, dots, dashes and underscores, one name for each database."
+        ) from None
+
+
+def normalize_prefix(prefix: str | None) -> str:
+    """Return the prefix as it stands in keys: empty, or ending with exactly one slash and beginning with none."""
+    cleaned = (prefix or "").strip("/")
+    if not cleaned:
+        return ""
+    parts = cleaned.split("/")
+    if any(part in ("", ".", "..") for part in parts) or any(ord(char) < 32 for char in cleaned):
+        raise BackupError(
+            f"The prefix {prefix!r} is refused: it holds an empty part, '.', '..' or a control character. Set prefix to words joined by single slashes."
+        )
+    return f"{cleaned}/"
+
+
+def archive_key(prefix: str, name: str, started: dt.datetime) -> str:
+    """Return the key of the archive that a backup started at that moment (UTC) gets."""
+    if started.utcoffset() != dt.timedelta(0):
+        raise ValueError("started must be in UTC")
+    return f"{normalize_prefix(prefix)}{name}_{started.strftime(_TIME_FORMAT)}{ARCHIVE_SUFFIX}"
+
+
+def manifest_key(archive: str) -> str:
+    """Return the key of the manifest that commits this archive."""
+    return f"{archive}{MANIFEST_SUFFIX}"
+
+
+def globals_key(archive: str) -> str:
+    """Return the key of the roles and settings saved beside this archive."""
+    return f"{archive}{GLOBALS_SUFFIX}"
+
+
+def parse_archive_name(base_name: str) -> ArchiveName | None:
+    """Read an archive's base name, or return None when it is not one of ours (a date that does not exist included)."""
+    found = _ARCHIVE.match(base_name)
+    if not found or not _NAME.match(found["name"]):
+        return None
+    try:
+        started = dt.datetime.strptime(found["time"], _TIME_FORMAT)
+    except ValueError:
+        return None
+    return ArchiveName(found["name"], started.replace(tzinfo=dt.timezone.utc))
+
+
+def parse_archive_key(key: str, prefix: str) -> ArchiveName | None:
+    """Read an archive's key directly under the prefix; keys in deeper folders are not ours."""
+    start = normalize_prefix(prefix)
+    if not key.startswith(start):
+        return None
+    base_name = key[len(start) :]
+    return None if "/" in base_name else parse_archive_name(base_name)

@@ -1,0 +1,227 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""Questions to a database's catalogs, one function each. All of them run inside whatever transaction the session is in."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import Selection
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.patterns import NamePattern, parse_pattern
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import Relation, ServerFacts
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+
+# Any fixed pair serves, as long as every run uses the same; advisory locks are per database by nature.
+_LOCK_KEY = (1466906190, 20260108)
+
+_SERVER = """
+SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.current_setting('server_version'),
+       pg_catalog.current_database(), d.oid::bigint, current_user,
+       (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user),
+       pg_catalog.pg_is_in_recovery(),
+       pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE'),
+       CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) ELSE 0 END,
+       pg_catalog.current_setting('max_locks_per_transaction')::bigint
+         * (pg_catalog.current_setting('max_connections')::bigint + pg_catalog.current_setting('max_prepared_transactions')::bigint),
+       EXTRACT(EPOCH FROM pg_catalog.clock_timestamp())::float8,
+       pg_catalog.pg_backend_pid()
+  FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()
+"""
+
+_LOCK_HOLDER = """
+SELECT a.pid, a.usename, a.application_name, a.client_addr::text, pg_catalog.to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+  FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a USING (pid)
+ WHERE l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+   AND l.classid::bigint = %(class)s AND l.objid::bigint = %(object)s AND l.objsubid = 2 AND l.granted
+"""
+
+# %(...)s patterns come as arrays, so that the statement stays one whatever the selection.
+_RELATIONS = """
+WITH pattern AS (SELECT * FROM ROWS FROM (
+  pg_catalog.unnest(%(options)s::text[]), pg_catalog.unnest(%(schemas)s::text[]), pg_catalog.unnest(%(names)s::text[])) AS p(option, schema, name))
+SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, c.relpersistence::text,
+       (SELECT e.extname FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
+           AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e' LIMIT 1),
+       CASE WHEN EXISTS (SELECT FROM pattern WHERE option = 'schemas')
+             AND NOT EXISTS (SELECT FROM pattern AS p WHERE option = 'schemas' AND n.nspname OPERATOR(pg_catalog.~) p.name) THEN 'schemas'
+            ELSE (SELECT p.option FROM pattern AS p
+                   WHERE (p.option = 'exclude_schemas' AND n.nspname OPERATOR(pg_catalog.~) p.name)
+                      OR (p.option IN ('exclude_tables', 'exclude_table_data') AND c.relname OPERATOR(pg_catalog.~) p.name
+                          AND CASE WHEN p.schema IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname OPERATOR(pg_catalog.~) p.schema END)
+                   ORDER BY p.option = 'exclude_table_data' LIMIT 1) END,
+       CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT') ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END,
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE'),
+       c.relrowsecurity AND pg_catalog.row_security_active(c.oid)
+  FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'f', 'm', 'S')
+   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
+   AND (n.nspname !~ '^pg_temp_' OR c.relpersistence = 't')
+   AND NOT (c.relkind = 'S' AND c.relpersistence = 't')
+ ORDER BY n.nspname, c.relname
+"""
+
+_UNREADABLE_LARGE_OBJECTS = """
+SELECT count(*) FROM pg_catalog.pg_largeobject_metadata AS m
+ WHERE NOT pg_catalog.pg_has_role(m.lomowner, 'USAGE')
+   AND NOT pg_catalog.current_setting('lo_compat_privileges')::boolean
+   AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(m.lomacl) AS a
+                    WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_catalog.pg_has_role(a.grantee, 'USAGE')))
+"""
+
+_DATABASE = """
+SELECT pg_catalog.pg_get_userbyid(d.datdba), pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate, d.datctype,
+       d.datconnlimit, d.datacl::text[], pg_catalog.shobj_description(d.oid, 'pg_database'),
+       (SELECT spcname FROM pg_catalog.pg_tablespace WHERE oid = d.dattablespace), pg_catalog.to_jsonb(d)
+  FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()
+"""
+
+_SETTINGS = """
+SELECT CASE WHEN s.setrole = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(s.setrole) END, s.setconfig
+  FROM pg_catalog.pg_db_role_setting AS s JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
+ WHERE d.datname = pg_catalog.current_database() ORDER BY 1 NULLS FIRST
+"""
+
+_ROLES = """
+SELECT DISTINCT r.rolname FROM pg_catalog.pg_shdepend AS s JOIN pg_catalog.pg_roles AS r ON r.oid = s.refobjid
+ WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+   AND s.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
+   AND (s.dbid <> 0 OR (s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass
+        AND s.objid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())))
+UNION SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
+ ORDER BY 1
+"""
+
+_PRISMA_TABLES = """
+SELECT pg_catalog.quote_ident(n.nspname) || '._prisma_migrations'
+  FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE c.relname = '_prisma_migrations' AND c.relkind = 'r' AND (%(schema)s::text IS NULL OR n.nspname = %(schema)s)
+   AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AND NOT pg_catalog.row_security_active(c.oid)
+   AND (SELECT count(*) FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND NOT a.attisdropped
+           AND a.attname IN ('migration_name', 'started_at', 'finished_at', 'rolled_back_at')) = 4
+"""
+
+
+def read_server(session: Session) -> ServerFacts:
+    """Ask the server who and what it is."""
+    before = time.time()
+    found = session.row(_SERVER)
+    after = time.time()
+    identifier = str(session.row("SELECT system_identifier FROM pg_catalog.pg_control_system()")[0]) if found[7] else None
+    login = session.pinned_login
+    return ServerFacts(
+        version_num=found[0],
+        version=found[1].split()[0],
+        database=found[2],
+        database_oid=found[3],
+        user=found[4],
+        superuser=found[5],
+        in_recovery=found[6],
+        system_identifier=identifier,
+        size=found[8],
+        lock_slots=found[9],
+        clock_skew=found[10] - (before + after) / 2,
+        pooled=found[11] != session.backend_pid,
+        address=login.hosts[0][0],
+        port=login.hosts[0][1] or 5432,
+        ssl=session.encrypted,
+    )
+
+
+def try_backup_lock(session: Session) -> bool:
+    """Take the lock that lets one backup of this database run at a time; it ends with the session, however that ends."""
+    return bool(session.row("SELECT pg_catalog.pg_try_advisory_lock(%(class)s, %(object)s)", _lock())[0])
+
+
+def backup_lock_holder(session: Session) -> str:
+    """Say who holds the lock, as far as this role may see."""
+    holders = session.rows(_LOCK_HOLDER, _lock())
+    if not holders:
+        return "a session that has just ended"
+    pid, user, application, address, since = holders[0]
+    return f"server process {pid}, role {user or 'unknown'}, {application or 'no application name'}, from {address or 'the local socket'}, since {since or 'unknown'}"
+
+
+def read_relations(session: Session, selection: Selection) -> list[Relation]:
+    """List the tables, partitioned and foreign tables, materialized views and sequences with what this role may do and what leaves them out."""
+    patterns = list(_patterns(selection))
+    parameters = {
+        "options": [option for option, _pattern in patterns],
+        "schemas": [pattern.schema for _option, pattern in patterns],
+        "names": [pattern.name for _option, pattern in patterns],
+    }
+    return [Relation(*row) for row in session.rows(_RELATIONS, parameters)]
+
+
+def count_unreadable_large_objects(session: Session, facts: ServerFacts) -> int:
+    """Count the large objects that this role may not read (pg_read_all_data covers them from PostgreSQL 18 on)."""
+    if facts.superuser:
+        return 0
+    if facts.major >= 18 and session.row("SELECT pg_catalog.pg_has_role('pg_read_all_data', 'USAGE')")[0]:
+        return 0
+    return int(session.row(_UNREADABLE_LARGE_OBJECTS)[0])
+
+
+def read_database(session: Session) -> dict[str, t.Any]:
+    """Read the properties of the database itself, none of which an archive carries."""
+    owner, encoding, collate, ctype, limit, acl, comment, tablespace, everything = session.row(_DATABASE)
+    settings = [{"role": role, "settings": list(config)} for role, config in session.rows(_SETTINGS)]
+    return {
+        "owner": owner,
+        "encoding": encoding,
+        "locale": {
+            "collate": collate,
+            "ctype": ctype,
+            # The columns' names differ between majors; what a major does not have is null.
+            "provider": everything.get("datlocprovider"),
+            "locale": everything.get("datlocale", everything.get("daticulocale")),
+            "icu_rules": everything.get("daticurules"),
+            "collation_version": everything.get("datcollversion"),
+        },
+        "connection_limit": limit,
+        "acl": acl,
+        "comment": comment,
+        "tablespace": tablespace,
+        "settings": settings,
+    }
+
+
+def read_extensions(session: Session) -> dict[str, str]:
+    """Return ``{extension: version}``."""
+    return dict(session.rows("SELECT extname, extversion FROM pg_catalog.pg_extension ORDER BY 1"))  # type: ignore[arg-type]
+
+
+def read_roles(session: Session) -> list[str]:
+    """Return the roles that own something in the database or were granted something."""
+    return [row[0] for row in session.rows(_ROLES)]
+
+
+def read_prisma(session: Session, schema: str | None) -> dict[str, t.Any] | None:
+    """Return Prisma's migration state ``{"last", "applied", "failed"}``, or None where exactly one table of it is not found.
+
+    A migration may have several rows (retries); one that is neither finished nor rolled back has failed.
+    """
+    tables = session.rows(_PRISMA_TABLES, {"schema": schema})
+    if len(tables) != 1:
+        return None
+    rows = session.rows(
+        "SELECT migration_name, bool_or(finished_at IS NULL AND rolled_back_at IS NULL), bool_or(finished_at IS NOT NULL AND rolled_back_at IS NULL), "
+        f"max(started_at) FROM {tables[0][0]} GROUP BY migration_name ORDER BY max(started_at), migration_name"
+    )
+    applied = [name for name, failed, finished, _started in rows if finished and not failed]
+    return {"last": applied[-1] if applied else None, "applied": len(applied), "failed": sorted(name for name, failed, _finished, _started in rows if failed)}
+
+
+def _patterns(selection: Selection) -> t.Iterator[tuple[str, NamePattern]]:
+    for option, values in selection.as_dict().items():
+        for value in values:
+            yield option, parse_pattern(value, option, qualified=option.startswith("exclude_table"))
+
+
+def _lock() -> dict[str, int]:
+    return {"class": _LOCK_KEY[0], "object": _LOCK_KEY[1]}

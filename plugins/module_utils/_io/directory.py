@@ -1,0 +1,211 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""A local directory as a store: the layout of a bucket, files of mode 0600, never half a file under a final name."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import errno
+import os
+import tempfile
+import typing as t
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import StoredObject, UnfinishedUpload
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import StoreError, VerificationError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import StoreFacts
+
+_CHUNK = 1024 * 1024
+_PARTIAL = ".partial"
+
+
+class DirectoryStore:
+    """One prefix of one directory."""
+
+    def __init__(self, directory: str, prefix: str = "") -> None:
+        self._root = os.path.abspath(os.path.expanduser(directory))
+        self.prefix = naming.normalize_prefix(prefix)
+        self._folder = os.path.join(self._root, self.prefix)
+        self.location = self._folder
+
+    def address(self, key: str) -> str:
+        return os.path.join(self._root, key)
+
+    def probe(self, key: str, *, write: bool) -> StoreFacts:
+        if not os.path.isdir(self._root):
+            raise StoreError(f"The directory {self._root} does not exist. Create it (mode 0700), or set directory to one that exists.")
+        if not write:
+            return StoreFacts("directory", self.location, False, "supported", None, None)
+        with _translated("write to", self._folder):
+            _Draft(self._existing_folder(), key).discard()
+        return StoreFacts("directory", self.location, True, "supported", None, None)
+
+    def exists(self, key: str) -> bool:
+        return os.path.lexists(self.address(key))
+
+    def list_objects(self, starts_with: str = "") -> list[StoredObject]:
+        return [
+            StoredObject(self.prefix + entry.name, entry.stat().st_size, _time(entry.stat().st_mtime))
+            for entry in self._files(starts_with)
+            if not entry.name.endswith(_PARTIAL)
+        ]
+
+    def list_unfinished(self, starts_with: str = "") -> list[UnfinishedUpload]:
+        return [
+            UnfinishedUpload(self.prefix + entry.name.rpartition(".dump")[0].lstrip(".") + ".dump", entry.name, _time(entry.stat().st_mtime))
+            for entry in self._files("")
+            if entry.name.endswith(_PARTIAL) and entry.name.lstrip(".").startswith(starts_with)
+        ]
+
+    def read(self, key: str) -> bytes:
+        return b"".join(self.stream(key))
+
+    def stream(self, key: str) -> t.Iterator[bytes]:
+        with _translated("read", self.address(key)), open(self.address(key), "rb") as stored:
+            while chunk := stored.read(_CHUNK):
+                yield chunk
+
+    def put(self, key: str, content: bytes, content_type: str) -> None:
+        upload = self.start_upload(key, max(len(content), 1), {})
+        try:
+            part = upload.next_part()
+            part.view[: len(content)] = content
+            upload.send(part, len(content))
+            upload.complete("")
+        except BaseException:
+            upload.abort()
+            raise
+
+    def start_upload(self, key: str, part_size: int, metadata: t.Mapping[str, str]) -> DirectoryUpload:
+        if self.exists(key):
+            raise _exists(self.address(key))
+        with _translated("write to", self._folder):
+            return DirectoryUpload(_Draft(self._existing_folder(), key), self.address(key), min(part_size, _CHUNK))
+
+    def delete(self, key: str) -> None:
+        with _translated("delete", self.address(key)), contextlib.suppress(FileNotFoundError):
+            os.unlink(self.address(key))
+
+    def _files(self, starts_with: str) -> list[os.DirEntry[str]]:
+        with _translated("list", self._folder):
+            try:
+                with os.scandir(self._folder) as entries:
+                    return sorted((entry for entry in entries if entry.is_file() and entry.name.startswith(starts_with)), key=lambda entry: entry.name)
+            except FileNotFoundError:
+                if os.path.isdir(self._root):
+                    return []
+                raise
+
+    def _existing_folder(self) -> str:
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        return self._folder
+
+
+class DirectoryPart:
+    """A buffer that is written out when it is sent."""
+
+    def __init__(self, size: int) -> None:
+        self.view = memoryview(bytearray(size))
+
+
+class DirectoryUpload:
+    """A file without a name until it is complete and on the disk."""
+
+    def __init__(self, draft: _Draft, path: str, part_size: int) -> None:
+        self.part_size = part_size
+        self._draft, self._path = draft, path
+        self._part = DirectoryPart(part_size)
+        self._size = 0
+
+    def next_part(self) -> DirectoryPart:
+        return self._part
+
+    def send(self, part: DirectoryPart, length: int) -> None:
+        with _translated("write", self._path):
+            written = 0
+            while written < length:
+                written += os.write(self._draft.descriptor, part.view[written:length])
+        self._size += length
+
+    def complete(self, sha256: str) -> dict[str, t.Any]:
+        with _translated("write", self._path):
+            self._draft.publish(self._path)
+            shown = os.stat(self._path).st_size
+        if shown != self._size:
+            raise VerificationError(f"{self._path} was written with {self._size} bytes, but has {shown}. Nothing was published.")
+        return {"server_side": None, "kms_key_id": None}
+
+    def abort(self) -> None:
+        with _translated("clean up", self._path):
+            self._draft.discard()
+
+
+class _Draft:
+    """A file being written: without any name where the file system can do that, so that not even a killed process leaves one."""
+
+    def __init__(self, folder: str, key: str) -> None:
+        self._folder = folder
+        self._name: str | None = None
+        try:
+            self.descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600)
+        except (AttributeError, OSError) as error:
+            if getattr(error, "errno", None) not in (None, errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
+                raise
+            base_name = key.rpartition("/")[2]
+            self.descriptor, self._name = tempfile.mkstemp(prefix=f".{base_name}.", suffix=_PARTIAL, dir=folder)
+
+    def publish(self, path: str) -> None:
+        """Give the finished file its name, unless something has it; then make sure that both survive a power cut."""
+        os.fsync(self.descriptor)
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            source = self._name or f"/proc/self/fd/{self.descriptor}"
+            # src_dir_fd is what makes Python follow the link in /proc to the unnamed file.
+            os.link(source, path, src_dir_fd=folder, follow_symlinks=True)
+            if self._name:
+                os.unlink(self._name)
+                self._name = None
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        self.discard()
+
+    def discard(self) -> None:
+        """Forget the file; harmless when it was published."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+        if self._name:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._name)
+            self._name = None
+
+
+@contextlib.contextmanager
+def _translated(what: str, path: str) -> t.Iterator[None]:
+    try:
+        yield
+    except FileExistsError as error:
+        raise _exists(path) from error
+    except OSError as error:
+        help_text = {
+            errno.ENOSPC: "Free space there, or set directory to another file system.",
+            errno.EDQUOT: "Free space there, or raise the quota.",
+            errno.EACCES: "Set directory to one that this user may write to, or change its owner or mode.",
+            errno.EROFS: "Set directory to one that is not mounted read-only.",
+            errno.ENOENT: "Check directory and prefix.",
+        }.get(error.errno or 0, "")
+        raise StoreError(f"Trying to {what} {path} failed: {error.strerror}. {help_text}".rstrip()) from error
+
+
+def _exists(path: str) -> StoreError:
+    return StoreError(f"The key {path} exists already, and a backup is never overwritten. Run again in a second, or set another name.")
+
+
+def _time(seconds: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(seconds, dt.timezone.utc)

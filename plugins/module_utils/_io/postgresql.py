@@ -1,0 +1,148 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""Sessions on a PostgreSQL server through psycopg2, and its errors as sentences."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import DatabaseError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fingerprint import PINNED_SETTINGS
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.dependencies import require_psycopg2
+
+Row = tuple[t.Any, ...]
+
+_CONNECT_TIMEOUT = "15"
+# Long silences are normal while pg_dump works; without keepalives a firewall between would end the snapshot unseen.
+_KEEPALIVES = {"keepalives": "1", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"}
+
+_TIMEOUTS = ("statement_timeout", "lock_timeout", "transaction_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
+
+# What the server or libpq says, and what the user can do about it. The first match wins.
+_CONNECTION_HELP = (
+    ("password authentication failed", "refused the password. Set login_password (or the password in database_url) to this role's password"),
+    ("no password supplied", "asks for a password and none was given. Set login_password, or put it into database_url"),
+    ("no pg_hba.conf entry", "does not let this role in from this host. Add a line to its pg_hba.conf, or set ssl_mode to what that line asks for"),
+    ("does not exist", "does not know this database or role. Check database and login_user (or database_url)"),
+    ("could not translate host name", "could not be found by name. Check login_host (or the host in database_url)"),
+    ("too many clients", "has no free connection. Try again later, or raise max_connections"),
+    ("remaining connection slots", "has no free connection for this role. Try again later, or raise max_connections"),
+    ("Connection refused", "could not be reached. Check login_host and login_port (or database_url), and that the server runs"),
+    ("timeout expired", "did not answer in time. Check login_host and login_port (or database_url), and the firewall between"),
+    ("server does not support SSL", "has no TLS. Set ssl_mode to prefer or disable if that is acceptable on this network"),
+    ("certificate verify failed", "showed a certificate that could not be verified. Set ca_cert to its authority's certificate"),
+    ("No such file or directory", "could not be reached. Check login_unix_socket and that the server runs on this host"),
+)
+
+
+class Session:
+    """One connection to one database, outside of any transaction until one is begun."""
+
+    def __init__(self, login: Login) -> None:
+        self._psycopg2 = require_psycopg2()
+        self.login = login
+        self._connection = self._connect()
+        self.pinned_login = login.pinned_to(self._connection.info.host or "", int(self._connection.info.port or 5432))
+
+    def _connect(self) -> t.Any:
+        keywords = {"connect_timeout": _CONNECT_TIMEOUT, **_KEEPALIVES, "client_encoding": "UTF8", **self.login.keywords()}
+        if self.login.password is not None:
+            keywords["password"] = self.login.password
+        try:
+            connection = self._psycopg2.connect(**keywords)
+        except self._psycopg2.Error as error:
+            raise DatabaseError(_connection_sentence(self.login, str(error))) from error
+        connection.autocommit = True
+        # A snapshot dies with its session, so no setting of the server, the database or the role may end it. Which of them exist depends on the major.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = ANY(%s)", [list(_TIMEOUTS)])
+        return connection
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the session; a transaction that is still open is rolled back by the server."""
+        with contextlib.suppress(self._psycopg2.Error):
+            self._connection.close()
+
+    def cancel(self) -> None:
+        """Ask the server to stop what this session is doing; safe from another thread."""
+        with contextlib.suppress(self._psycopg2.Error):
+            self._connection.cancel()
+
+    @property
+    def backend_pid(self) -> int:
+        """Return the server process that the connection was given, as told at connect time."""
+        return int(self._connection.info.backend_pid)
+
+    @property
+    def encrypted(self) -> bool:
+        return bool(self._connection.info.ssl_in_use)
+
+    def rows(self, statement: str, parameters: t.Mapping[str, t.Any] | None = None) -> list[Row]:
+        """Run one statement and return all its rows. Without parameters a percent sign means itself."""
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(statement, parameters)
+                return list(cursor.fetchall()) if cursor.description else []
+        except self._psycopg2.Error as error:
+            raise DatabaseError(_statement_sentence(self.login, error), sqlstate=error.pgcode) from error
+
+    def row(self, statement: str, parameters: t.Mapping[str, t.Any] | None = None) -> Row:
+        """Run one statement and return its only row."""
+        found = self.rows(statement, parameters)
+        if len(found) != 1:
+            raise DatabaseError(f"The server answered a question that has one answer with {len(found)} rows: {statement.split()[0]} ...")
+        return found[0]
+
+    def execute(self, statement: str, parameters: t.Mapping[str, t.Any] | None = None) -> None:
+        """Run one statement for its effect."""
+        self.rows(statement, parameters)
+
+    def begin_snapshot(self) -> str:
+        """Open the transaction that everything is read in, and return its exported snapshot, which lives as long as the transaction."""
+        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return str(self.row("SELECT pg_catalog.pg_export_snapshot()")[0])
+
+    @contextlib.contextmanager
+    def shared_snapshot(self, snapshot: str) -> t.Iterator[None]:
+        """Read in a snapshot that another session exported, with the settings that make values print the same everywhere.
+
+        Leaving it releases the locks of everything that was read.
+        """
+        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self.execute("SET TRANSACTION SNAPSHOT %(snapshot)s", {"snapshot": snapshot})
+        for name, value in PINNED_SETTINGS:
+            self.execute("SELECT pg_catalog.set_config(%(name)s, %(value)s, true)", {"name": name, "value": value})
+        yield
+        self.execute("COMMIT")
+
+
+def _connection_sentence(login: Login, text: str) -> str:
+    reason = " ".join(text.split())
+    who = f"The database server at {login.address()}"
+    as_whom = f"database {login.database}" + (f", role {login.user}" if login.user else "")
+    for fragment, help_text in _CONNECTION_HELP:
+        if fragment in text:
+            return f"{who} {help_text} ({as_whom}). It said: {reason}"
+    return f"{who} refused the connection ({as_whom}). It said: {reason}"
+
+
+def _statement_sentence(login: Login, error: t.Any) -> str:
+    reason = (error.diag.message_primary if error.diag else None) or " ".join(str(error).split())
+    if error.pgcode is None or error.pgcode.startswith(("08", "57P")):
+        return f"The connection to the database server at {login.address()} was lost while the database {login.database} was read: {reason}"
+    hint = f" {error.diag.message_hint}" if error.diag and error.diag.message_hint else ""
+    return f"The database server at {login.address()} refused a question about the database {login.database}: {reason}.{hint}"
+
+

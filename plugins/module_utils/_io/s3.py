@@ -1,0 +1,426 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""A bucket of S3 or of a server that speaks its language, through boto3.
+
+Servers differ in what they honour, so nothing is trusted that was not read back. Objects are sent by our own multipart loop: boto3's
+``upload_fileobj`` publishes what it has when its source ends early, and an archive that ends early must never be visible.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import datetime as dt
+import email.utils
+import hashlib
+import base64
+import io
+import queue
+import typing as t
+import urllib.parse
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import StoredObject, UnfinishedUpload
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, StoreError, VerificationError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sizing import MAXIMUM_PARTS, human_size, largest_archive
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.dependencies import require_boto3
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.s3_errors import (
+    is_missing,
+    is_precondition,
+    is_unsupported,
+    translated,
+)
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import StoreFacts
+
+_LARGEST_SMALL_OBJECT = 64 * 1024 * 1024
+_CHUNK = 1024 * 1024
+_BACKUP_ID = "backup-id"
+
+
+@dataclasses.dataclass(frozen=True)
+class S3Options:
+    """How to reach and use a bucket, in the words of the modules' options."""
+
+    bucket: str
+    prefix: str = ""
+    endpoint_url: str | None = None
+    region: str | None = None
+    access_key: str | None = dataclasses.field(default=None, repr=False)
+    secret_key: str | None = dataclasses.field(default=None, repr=False)
+    session_token: str | None = dataclasses.field(default=None, repr=False)
+    profile: str | None = None
+    validate_certs: bool = True
+    ca_bundle: str | None = None
+    addressing_style: str = "auto"
+    checksum_mode: str = "auto"
+    storage_class: str | None = None
+    server_side_encryption: str | None = None
+    kms_key_id: str | None = None
+    max_concurrency: int = 4
+
+    def write_parameters(self) -> dict[str, str]:
+        """Return what every written object asks for; a header that was not asked for is never sent, because some stores reject it."""
+        wanted = {
+            "StorageClass": self.storage_class,
+            "ServerSideEncryption": self.server_side_encryption,
+            "SSEKMSKeyId": self.kms_key_id,
+        }
+        return {name: value for name, value in wanted.items() if value}
+
+
+class S3Store:
+    """One prefix of one bucket."""
+
+    def __init__(self, options: S3Options) -> None:
+        self._options = options
+        self.prefix = naming.normalize_prefix(options.prefix)
+        self.location = f"s3://{options.bucket}/{self.prefix}" + (f" at {options.endpoint_url}" if options.endpoint_url else "")
+        self._client = _make_client(options, self.location)
+        self._conditional = True
+
+    def address(self, key: str) -> str:
+        return f"s3://{self._options.bucket}/{key}"
+
+    def probe(self, key: str, *, write: bool) -> StoreFacts:
+        with translated("list the bucket", self.location):
+            answer = self._client.list_objects_v2(Bucket=self._options.bucket, Prefix=key, MaxKeys=1)
+        skew = _clock_skew(answer)
+        if not write:
+            return StoreFacts("s3", self.location, False, "supported", skew, None)
+        self._probe_upload(key)
+        conditional, encryption, notes = self._probe_object()
+        self._conditional = conditional != "rejected"
+        self._require_encryption(encryption, "a probe object")
+        if conditional != "supported":
+            notes.append(
+                f"The store {'ignores' if conditional == 'ignored' else 'rejects'} If-None-Match, so two writers of the same second could still meet on one key."
+            )
+        return StoreFacts("s3", self.location, True, conditional, skew, (encryption or {}).get("server_side"), tuple(notes))
+
+    def exists(self, key: str) -> bool:
+        return self._head(key) is not None
+
+    def list_objects(self, starts_with: str = "") -> list[StoredObject]:
+        found: list[StoredObject] = []
+        with translated("list the bucket", self.location):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._options.bucket, Prefix=self.prefix + starts_with, Delimiter="/")
+            for page in pages:
+                found += [StoredObject(item["Key"], int(item["Size"]), item["LastModified"]) for item in page.get("Contents", ())]
+        return found
+
+    def list_unfinished(self, starts_with: str = "") -> list[UnfinishedUpload]:
+        found: list[UnfinishedUpload] = []
+        with translated("list unfinished uploads", self.location):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._options.bucket, Prefix=self.prefix + starts_with)
+            for page in pages:
+                found += [UnfinishedUpload(item["Key"], item["UploadId"], item.get("Initiated")) for item in page.get("Uploads", ())]
+        return found
+
+    def read(self, key: str) -> bytes:
+        content = b""
+        for chunk in self.stream(key):
+            content += chunk
+            if len(content) > _LARGEST_SMALL_OBJECT:
+                raise StoreError(f"{self.address(key)} is larger than {human_size(_LARGEST_SMALL_OBJECT)}, so it is not what its name says.")
+        return content
+
+    def stream(self, key: str) -> t.Iterator[bytes]:
+        with translated(f"read {key}", self.location):
+            body = self._client.get_object(Bucket=self._options.bucket, Key=key)["Body"]
+            yield from body.iter_chunks(_CHUNK)
+
+    def put(self, key: str, content: bytes, content_type: str) -> None:
+        self._refuse_existing(key)
+        with translated(f"write {key}", self.location):
+            try:
+                self._put(key, content, content_type)
+            except Exception as error:
+                # A lost answer is retried below us, and the retry then meets our own object.
+                if not (is_precondition(error) and self.read(key) == content):
+                    raise
+        if self._listed_size(key) != len(content):
+            raise VerificationError(f"{self.address(key)} was written but the store does not show it with its {len(content)} bytes.")
+        self._require_encryption(self._shown_encryption(key), key)
+
+    def start_upload(self, key: str, part_size: int, metadata: t.Mapping[str, str]) -> S3Upload:
+        self._refuse_existing(key)
+        return S3Upload(self, self._client, self._options, key, part_size, metadata)
+
+    def delete(self, key: str) -> None:
+        with translated(f"delete {key}", self.location):
+            self._client.delete_object(Bucket=self._options.bucket, Key=key)
+
+    # What uploads of this store need
+
+    def condition(self) -> dict[str, str]:
+        """Return the parameter that forbids overwriting, unless this store rejects it."""
+        return {"IfNoneMatch": "*"} if self._conditional else {}
+
+    def prove(self, key: str, size: int, backup_id: str | None) -> dict[str, t.Any]:
+        """Check by HEAD that the object is there as sent; return what it shows of its encryption."""
+        head = self._head(key)
+        if head is None or int(head["ContentLength"]) != size or (backup_id and head.get("Metadata", {}).get(_BACKUP_ID) != backup_id):
+            shown = "nothing" if head is None else f"{head['ContentLength']} bytes"
+            raise VerificationError(f"{self.address(key)} was uploaded with {size} bytes, but the store shows {shown} of ours there. Nothing was published.")
+        encryption = _encryption(head)
+        self._require_encryption(encryption, key)
+        return encryption
+
+    def _refuse_existing(self, key: str) -> None:
+        if self._listed_size(key) is not None:
+            raise StoreError(f"The key {self.address(key)} exists already, and a backup is never overwritten. Run again in a second, or set another name.")
+
+    def _listed_size(self, key: str) -> int | None:
+        """Return an object's size from the listing: a writer's keys may list but need not be able to read."""
+        with translated(f"look for {key}", self.location):
+            answer = self._client.list_objects_v2(Bucket=self._options.bucket, Prefix=key, MaxKeys=1)
+        found = [item for item in answer.get("Contents", ()) if item["Key"] == key]
+        return int(found[0]["Size"]) if found else None
+
+    def _head(self, key: str) -> dict[str, t.Any] | None:
+        with translated(f"look at {key}", self.location):
+            try:
+                return t.cast("dict[str, t.Any]", self._client.head_object(Bucket=self._options.bucket, Key=key))
+            except Exception as error:
+                if is_missing(error):
+                    return None
+                raise
+
+    def _put(self, key: str, content: bytes, content_type: str) -> None:
+        self._client.put_object(
+            Bucket=self._options.bucket,
+            Key=key,
+            Body=content,
+            ContentType=content_type,
+            ContentMD5=_md5(content),
+            **self.condition(),
+            **self._options.write_parameters(),
+        )
+
+    def _probe_upload(self, key: str) -> None:
+        """Prove with the real key that an upload can be begun and thrown away; nothing of it is ever visible."""
+        with translated("begin an upload", self.location):
+            upload = self._client.create_multipart_upload(Bucket=self._options.bucket, Key=key, **self._options.write_parameters())
+        with translated("abort an upload", self.location):
+            self._client.abort_multipart_upload(Bucket=self._options.bucket, Key=key, UploadId=upload["UploadId"])
+
+    def _probe_object(self) -> tuple[t.Literal["supported", "ignored", "rejected"], dict[str, t.Any] | None, list[str]]:
+        """Write a probe object twice, look at it and remove it: what became of the condition, the encryption shown, notes."""
+        key = self.prefix + naming.PROBE_NAME
+        conditional: t.Literal["supported", "ignored", "rejected"] = "ignored"
+        notes: list[str] = []
+        with translated("write a probe object", self.location):
+            for _attempt in range(2):
+                try:
+                    self._put(key, b"", "application/octet-stream")
+                except Exception as error:
+                    if is_precondition(error):
+                        conditional = "supported"
+                    elif self._conditional and is_unsupported(error) and not self._options.write_parameters():
+                        conditional = "rejected"
+                        self._conditional = False
+                    else:
+                        raise
+        encryption = self._shown_encryption(key)
+        try:
+            self.delete(key)
+        except StoreError as error:
+            if error.details.get("store_status") != 403:
+                raise
+            notes.append(f"The keys may not delete, so the probe object {self.address(key)} (0 bytes) stays.")
+        return conditional, encryption, notes
+
+    def _shown_encryption(self, key: str) -> dict[str, t.Any] | None:
+        """Return what HEAD shows, or None where these keys may not look and no encryption was asked for."""
+        try:
+            head = self._head(key)
+        except StoreError as error:
+            if error.details.get("store_status") == 403 and not self._options.server_side_encryption:
+                return None
+            raise
+        return _encryption(head or {})
+
+    def _require_encryption(self, shown: dict[str, t.Any] | None, what: str) -> None:
+        wanted, key_id = self._options.server_side_encryption, self._options.kms_key_id
+        if not wanted:
+            return
+        found = shown or {}
+        if found.get("server_side") != wanted or (key_id and not str(found.get("kms_key_id") or "").endswith(key_id)):
+            raise VerificationError(
+                f"server_side_encryption is {wanted}, but the store {self.location} shows {found.get('server_side') or 'no encryption'} for {what}. "
+                "Encryption that cannot be seen counts as none. Leave server_side_encryption out, or use a store that does it."
+            )
+
+
+class S3Part:
+    """A part's buffer: a BytesIO of fixed size filled in place, so that sending it copies nothing."""
+
+    def __init__(self, size: int) -> None:
+        self.body = io.BytesIO(bytes(size))
+        self.view = self.body.getbuffer()
+
+
+class S3Upload:
+    """A multipart upload with a fixed number of buffers: a slow store holds the sender back instead of filling memory."""
+
+    def __init__(self, store: S3Store, client: t.Any, options: S3Options, key: str, part_size: int, metadata: t.Mapping[str, str]) -> None:
+        self.part_size = part_size
+        self._store, self._client, self._options, self._key = store, client, options, key
+        self._backup_id = metadata.get(_BACKUP_ID)
+        self._parts: list[concurrent.futures.Future[dict[str, t.Any]]] = []
+        self._size = 0
+        self._failure: BaseException | None = None
+        with translated(f"begin the upload of {key}", store.location):
+            self._upload_id = client.create_multipart_upload(
+                Bucket=options.bucket, Key=key, ContentType="application/octet-stream", Metadata=dict(metadata), **options.write_parameters()
+            )["UploadId"]
+        self._workers = concurrent.futures.ThreadPoolExecutor(options.max_concurrency, thread_name_prefix="upload")
+        self._made = 0
+        self._free: queue.SimpleQueue[S3Part] = queue.SimpleQueue()
+
+    def next_part(self) -> S3Part:
+        self._raise_failure()
+        # One buffer more than senders, so that the next part fills while all of them are busy.
+        if self._free.empty() and self._made <= self._options.max_concurrency:
+            self._made += 1
+            return S3Part(self.part_size)
+        part = self._free.get()
+        self._raise_failure()
+        return part
+
+    def send(self, part: S3Part, length: int) -> None:
+        number = len(self._parts) + 1
+        if number > MAXIMUM_PARTS:
+            raise StoreError(
+                f"The archive is larger than {human_size(largest_archive(self.part_size))}, which is what 10,000 parts of {human_size(self.part_size)} hold. "
+                "Set part_size to a larger size."
+            )
+        self._size += length
+        self._parts.append(self._workers.submit(self._send, part, number, length))
+
+    def complete(self, sha256: str) -> dict[str, t.Any]:
+        parts = [{"PartNumber": number, "ETag": future.result()["ETag"]} for number, future in enumerate(self._parts, 1)]
+        self._workers.shutdown()
+        with translated(f"complete the upload of {self._key}", self._store.location):
+            try:
+                self._client.complete_multipart_upload(
+                    Bucket=self._options.bucket, Key=self._key, UploadId=self._upload_id, MultipartUpload={"Parts": parts}, **self._store.condition()
+                )
+            except Exception as error:
+                # A lost answer is retried below us; the retry meets our own finished object, which the proof recognizes by its backup id.
+                if not (is_precondition(error) or is_missing(error)):
+                    raise
+                if is_precondition(error) and not self._is_ours():
+                    raise StoreError(
+                        f"The key {self._store.address(self._key)} appeared while the backup ran, and a backup is never overwritten. Run again, or set another name."
+                    ) from error
+        return self._store.prove(self._key, self._size, self._backup_id)
+
+    def abort(self) -> None:
+        self._workers.shutdown(wait=True, cancel_futures=True)
+        with translated(f"abort the upload of {self._key}", self._store.location):
+            try:
+                self._client.abort_multipart_upload(Bucket=self._options.bucket, Key=self._key, UploadId=self._upload_id)
+            except Exception as error:
+                if not is_missing(error):
+                    raise
+
+    def _is_ours(self) -> bool:
+        try:
+            self._store.prove(self._key, self._size, self._backup_id)
+        except BackupError:
+            return False
+        return True
+
+    def _send(self, part: S3Part, number: int, length: int) -> dict[str, t.Any]:
+        try:
+            if self._failure is not None:
+                raise self._failure
+            body = part.body if length == self.part_size else io.BytesIO(part.view[:length])
+            body.seek(0)
+            with translated(f"send part {number} of {self._key}", self._store.location):
+                answer = self._client.upload_part(
+                    Bucket=self._options.bucket,
+                    Key=self._key,
+                    UploadId=self._upload_id,
+                    PartNumber=number,
+                    Body=body,
+                    ContentLength=length,
+                    ContentMD5=_md5(part.view[:length]),
+                )
+            return t.cast("dict[str, t.Any]", answer)
+        except BaseException as error:
+            self._failure = self._failure or error
+            raise
+        finally:
+            self._free.put(part)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+
+def _make_client(options: S3Options, location: str) -> t.Any:
+    boto3 = require_boto3()
+    from botocore.config import Config
+
+    custom = options.endpoint_url is not None
+    checksums = options.checksum_mode if options.checksum_mode != "auto" else ("when_required" if custom else "when_supported")
+    addressing = options.addressing_style if options.addressing_style != "auto" else ("path" if custom else "auto")
+    settings: dict[str, t.Any] = {
+        "s3": {"addressing_style": addressing},
+        "retries": {"mode": "standard", "max_attempts": 4},
+        "connect_timeout": 10,
+        "read_timeout": 60,
+        "max_pool_connections": options.max_concurrency + 2,
+        "user_agent_extra": "workon.postgresql_backup",
+        "request_checksum_calculation": checksums,
+        "response_checksum_validation": checksums,
+    }
+    with translated("set up the connection", location):
+        try:
+            config = Config(**settings)
+        except TypeError as error:
+            raise BackupError("The boto3 found is too old; this collection needs boto3 1.36 or newer. Upgrade boto3 and botocore.") from error
+        session = boto3.session.Session(
+            aws_access_key_id=options.access_key,
+            aws_secret_access_key=options.secret_key,
+            aws_session_token=options.session_token,
+            profile_name=options.profile,
+        )
+        return session.client(
+            "s3",
+            endpoint_url=options.endpoint_url,
+            region_name=options.region or session.region_name or _default_region(options.endpoint_url),
+            verify=False if not options.validate_certs else (options.ca_bundle or None),
+            config=config,
+        )
+
+
+def _default_region(endpoint_url: str | None) -> str:
+    host = urllib.parse.urlsplit(endpoint_url or "").hostname or ""
+    return "auto" if host.endswith(".r2.cloudflarestorage.com") else "us-east-1"
+
+
+def _clock_skew(answer: t.Mapping[str, t.Any]) -> float | None:
+    """Return the store's clock minus ours in seconds, from the Date of an answer."""
+    text = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    try:
+        theirs = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    return (theirs - dt.datetime.now(dt.timezone.utc)).total_seconds()
+
+
+def _encryption(head: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return {"server_side": head.get("ServerSideEncryption"), "kms_key_id": head.get("SSEKMSKeyId")}
+
+
+def _md5(content: bytes | memoryview) -> str:
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+
+

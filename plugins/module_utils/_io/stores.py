@@ -1,0 +1,89 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""What every store can do: the port that workflows work with. S3 and directories implement it."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import StoredObject, UnfinishedUpload
+
+
+@dataclasses.dataclass(frozen=True)
+class StoreFacts:
+    """What a probe of the store found.
+
+    ``conditional_writes`` says what became of ``If-None-Match: *``. ``clock_skew`` is the store's clock minus ours in seconds (None: it has none).
+    ``encryption`` is what the store shows for a probe object. ``notes`` are sentences for the result.
+    """
+
+    kind: t.Literal["s3", "directory"]
+    location: str
+    writable: bool
+    conditional_writes: t.Literal["supported", "ignored", "rejected"]
+    clock_skew: float | None
+    encryption: str | None
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, t.Any]:
+        return {**dataclasses.asdict(self), "notes": list(self.notes)}
+
+
+class Part(t.Protocol):
+    """A buffer of one part, filled from its beginning."""
+
+    view: memoryview
+
+
+class Upload(t.Protocol):
+    """An object on its way into a store: invisible until it is completed."""
+
+    part_size: int
+
+    def next_part(self) -> Part:
+        """Return a free buffer, waiting while all of them are on their way."""
+
+    def send(self, part: Part, length: int) -> None:
+        """Hand over the first ``length`` bytes of a part; only the last part may be short."""
+
+    def complete(self, sha256: str) -> dict[str, t.Any]:
+        """Make the object visible under its key, unless that exists; return what the store shows of its encryption."""
+
+    def abort(self) -> None:
+        """Throw away everything sent."""
+
+
+class Store(t.Protocol):
+    """A bucket under a prefix, or a directory."""
+
+    location: str
+    prefix: str
+
+    def address(self, key: str) -> str:
+        """Return where a person finds the object."""
+
+    def probe(self, key: str, *, write: bool) -> StoreFacts:
+        """Find out what the store honours; with ``write`` also that the key could be written, removing every trace."""
+
+    def exists(self, key: str) -> bool: ...
+
+    def list_objects(self, starts_with: str = "") -> list[StoredObject]:
+        """Return every object directly under the prefix whose name starts so, or fail."""
+
+    def list_unfinished(self, starts_with: str = "") -> list[UnfinishedUpload]: ...
+
+    def read(self, key: str) -> bytes: ...
+
+    def stream(self, key: str) -> t.Iterator[bytes]: ...
+
+    def put(self, key: str, content: bytes, content_type: str) -> None:
+        """Store a small object, never overwriting one."""
+
+    def start_upload(self, key: str, part_size: int, metadata: t.Mapping[str, str]) -> Upload: ...
+
+    def delete(self, key: str) -> None: ...

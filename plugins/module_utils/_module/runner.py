@@ -1,0 +1,73 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""What every module does around its work: secrets out of everything it prints, errors into one sentence, signals into a clean end."""
+
+from __future__ import annotations
+
+import signal
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.redaction import Redactor, secret_forms
+
+
+class Secrets:
+    """The secrets of one run. Every spelling of each is masked in the result and in what client programs say."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        self._known: set[str] = set()
+
+    def add(self, *secrets: str | None) -> None:
+        """Register secrets as soon as they are known, before anything can fail."""
+        for secret in secrets:
+            if secret:
+                self._known.add(secret)
+                self._module.no_log_values.update(secret_forms(secret))
+
+    def redact(self, text: str) -> str:
+        return Redactor(self._known)(text)
+
+    def redact_value(self, value: t.Any) -> t.Any:
+        """Redact every text in plain data."""
+        if isinstance(value, str):
+            return self.redact(value)
+        if isinstance(value, dict):
+            return {key: self.redact_value(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.redact_value(item) for item in value]
+        return value
+
+
+def run_module(module: AnsibleModule, work: t.Callable[[Secrets], dict[str, t.Any]]) -> t.NoReturn:
+    """Do a module's work and end it: with its result, or with its error as a failed one."""
+    secrets = Secrets(module)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _stop)
+    try:
+        result = work(secrets)
+    except BackupError as error:
+        module.fail_json(msg=secrets.redact(error.message), **secrets.redact_value(error.details))
+    except (KeyboardInterrupt, _Stopped):
+        module.fail_json(msg="The run was stopped from outside. Nothing was published.")
+    except Exception as error:
+        module.fail_json(
+            msg=secrets.redact(f"An error that this software did not expect stopped the run: {error}. Nothing was published. Please report it."),
+            exception=secrets.redact(traceback.format_exc()),
+        )
+    module.exit_json(**result)
+
+
+class _Stopped(BaseException):
+    """A signal asked the run to end; it is no Exception, so that nothing swallows it on the way."""
+
+
+def _stop(_number: int, _frame: object) -> t.NoReturn:
+    raise _Stopped

@@ -1,0 +1,62 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""How a long step tells how far it is, and how it learns that its time is over."""
+
+from __future__ import annotations
+
+import threading
+import typing as t
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import TimeLimitError
+
+Progress = t.Callable[[str, int, int], None]
+"""Called as ``progress(step, done, total)``; ``total`` is 0 where it is not known."""
+
+
+def silent(step: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
+class TimeLimit:
+    """One time limit over everything that a run starts: at its end all of it is stopped, and the run fails with one sentence."""
+
+    def __init__(self, seconds: int | None) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._stops: list[t.Callable[[], None]] = []
+        self._timer = threading.Timer(seconds, self._expire) if seconds else None
+        self.expired = False
+
+    def __enter__(self) -> TimeLimit:
+        if self._timer:
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+    def on_expiry(self, stop: t.Callable[[], None]) -> None:
+        """Have something stopped at the limit; at once when it has passed already."""
+        with self._lock:
+            self._stops.append(stop)
+            expired = self.expired
+        if expired:
+            stop()
+
+    def check(self) -> None:
+        """Raise when the limit has passed."""
+        if self.expired:
+            raise TimeLimitError(f"The backup did not end within timeout ({self._seconds} seconds), so it was stopped and nothing was published. Set timeout to more seconds.")
+
+    def _expire(self) -> None:
+        with self._lock:
+            self.expired = True
+            stops = list(self._stops)
+        for stop in stops:
+            stop()
