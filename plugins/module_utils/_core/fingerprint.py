@@ -94,6 +94,8 @@ _BINARY_FORM = {
 # Then common ones whose text is taken straight from the output function, at half the cost of what is left for all others.
 _TEXT_FORM = {114: "json_out", 700: "float4out", 701: "float8out", 1042: "bpcharout", 3802: "jsonb_out"}
 
+_NO_CONTENT = "CAST(NULL AS pg_catalog.text)"
+
 _CHUNK_BYTES = 1024 * 1024
 _OBJECTS_A_BATCH = 1000
 
@@ -148,7 +150,7 @@ def table_statement(table: Table, method: Method) -> str:
 
     Run it without parameters: percent signs in names stand for themselves.
     """
-    content = f"{_sum(_hash(_values(table.columns), method))}" if _reads_content(method) else _NO_CONTENT
+    content = _sum(_hash(_values(table.columns), method)) if _reads_content(method) else _NO_CONTENT
     relation = f"{quote_identifier(table.schema)}.{quote_identifier(table.name)}"
     return f"SELECT pg_catalog.count(*), {content} FROM ONLY {relation} AS r"
 
@@ -159,31 +161,28 @@ def large_objects_statement(method: Method) -> str:
     Its parameter ``after`` is 0 first, then the last OID of the batch before, until a batch counts 0; contents are added up. It needs no
     more than SELECT on the objects.
     """
-    batch = (
-        "SELECT m.oid FROM pg_catalog.pg_largeobject_metadata AS m "
-        f"WHERE m.oid > CAST(%(after)s AS pg_catalog.oid) ORDER BY m.oid LIMIT {_OBJECTS_A_BATCH}"
-    )
-    head = "SELECT pg_catalog.count(*), {}, CAST(pg_catalog.max(o.oid) AS pg_catalog.int8) FROM (" + batch + ") AS o"
+    objects = f"""(
+    SELECT m.oid FROM pg_catalog.pg_largeobject_metadata AS m
+    WHERE m.oid > CAST(%(after)s AS pg_catalog.oid) ORDER BY m.oid LIMIT {_OBJECTS_A_BATCH}
+) AS o"""
     if not _reads_content(method):
-        return head.format(_NO_CONTENT)
+        return f"SELECT pg_catalog.count(*), {_NO_CONTENT}, CAST(pg_catalog.max(o.oid) AS pg_catalog.int8) FROM {objects}"
     hashed = _hash(["o.oid", "p.number", "d.data"], method)
     # Reads until a chunk is not full, because asking for the size would need a descriptor per object. Holes read as zeros, as pg_dump reads
     # them. OFFSET 0 keeps the planner from reading each chunk twice.
-    return (
-        head.format(_sum("c.content"))
-        + f""" CROSS JOIN LATERAL (
+    return f"""SELECT pg_catalog.count(*), {_sum("c.content")}, CAST(pg_catalog.max(o.oid) AS pg_catalog.int8) FROM {objects}
+CROSS JOIN LATERAL (
     WITH RECURSIVE chunk (number, size, hash) AS (
         SELECT p.number, pg_catalog.length(d.data), {hashed}
         FROM (SELECT 0 AS number) AS p
-        CROSS JOIN LATERAL (SELECT pg_catalog.lo_get(o.oid, 0, {_CHUNK_BYTES}) AS data OFFSET 0) AS d
+        CROSS JOIN LATERAL (SELECT {_chunk("0")} AS data OFFSET 0) AS d
         UNION ALL
         SELECT p.number, pg_catalog.length(d.data), {hashed}
         FROM (SELECT chunk.number + 1 AS number FROM chunk WHERE chunk.size = {_CHUNK_BYTES}) AS p
-        CROSS JOIN LATERAL (SELECT pg_catalog.lo_get(o.oid, p.number * CAST({_CHUNK_BYTES} AS pg_catalog.int8), {_CHUNK_BYTES}) AS data OFFSET 0) AS d
+        CROSS JOIN LATERAL (SELECT {_chunk("p.number")} AS data OFFSET 0) AS d
     )
     SELECT pg_catalog.sum(chunk.hash) AS content FROM chunk
 ) AS c"""
-    )
 
 
 def compare(expected: Mapping[str, TableFingerprint], actual: Mapping[str, TableFingerprint]) -> list[str]:
@@ -197,9 +196,6 @@ def compare(expected: Mapping[str, TableFingerprint], actual: Mapping[str, Table
 def quote_identifier(name: str) -> str:
     """Return a name in double quotes, which is right for any name and any version's keywords."""
     return '"' + name.replace('"', '""') + '"'
-
-
-_NO_CONTENT = "CAST(NULL AS pg_catalog.text)"
 
 
 def _reads_content(method: Method) -> bool:
@@ -245,6 +241,10 @@ def _hash(values: list[str], method: Method) -> str:
 def _sum(hashes: str) -> str:
     # Not bit_xor, in which a row that is there twice vanishes. The sum of bigint is numeric and cannot overflow.
     return f"CAST(coalesce(pg_catalog.sum({hashes}), 0) AS pg_catalog.text)"
+
+
+def _chunk(number: str) -> str:
+    return f"pg_catalog.lo_get(o.oid, CAST({number} AS pg_catalog.int8) * {_CHUNK_BYTES}, {_CHUNK_BYTES})"
 
 
 def _difference(name: str, expected: TableFingerprint | None, actual: TableFingerprint | None) -> str | None:

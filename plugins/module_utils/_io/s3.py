@@ -99,10 +99,10 @@ class S3Store:
             notes.append(
                 f"The store {'ignores' if conditional == 'ignored' else 'rejects'} If-None-Match, so two writers of the same second could still meet on one key."
             )
-        return StoreFacts("s3", self.location, True, conditional, skew, (encryption or {}).get("server_side"), tuple(notes))
+        return StoreFacts("s3", self.location, True, conditional, skew, encryption["server_side"], tuple(notes))
 
     def exists(self, key: str) -> bool:
-        return self._head(key) is not None
+        return self._listed_size(key) is not None
 
     def list_objects(self, starts_with: str = "") -> list[StoredObject]:
         found: list[StoredObject] = []
@@ -144,7 +144,7 @@ class S3Store:
                     raise
         if self._listed_size(key) != len(content):
             raise VerificationError(f"{self.address(key)} was written but the store does not show it with its {len(content)} bytes.")
-        self._require_encryption(self._shown_encryption(key), key)
+        self._require_encryption(_encryption(self._permitted_head(key) or {}), key)
 
     def start_upload(self, key: str, part_size: int, metadata: t.Mapping[str, str]) -> S3Upload:
         self._refuse_existing(key)
@@ -161,12 +161,21 @@ class S3Store:
         return {"IfNoneMatch": "*"} if self._conditional else {}
 
     def prove(self, key: str, size: int, backup_id: str | None) -> dict[str, t.Any]:
-        """Check by HEAD that the object is there as sent; return what it shows of its encryption."""
-        head = self._head(key)
-        if head is None or int(head["ContentLength"]) != size or (backup_id and head.get("Metadata", {}).get(_BACKUP_ID) != backup_id):
-            shown = "nothing" if head is None else f"{head['ContentLength']} bytes"
-            raise VerificationError(f"{self.address(key)} was uploaded with {size} bytes, but the store shows {shown} of ours there. Nothing was published.")
-        encryption = _encryption(head)
+        """Check that the object is there as sent; return what the store shows of its encryption.
+
+        Keys that may write but not read get 403 from HEAD; then the listing proves the size, unless encryption was asked for.
+        """
+        head = self._permitted_head(key)
+        if head is None:
+            shown = self._listed_size(key)
+            ours = shown == size
+        else:
+            shown = int(head["ContentLength"]) if head else None
+            ours = shown == size and (not backup_id or head["Metadata"].get(_BACKUP_ID) == backup_id)
+        if not ours:
+            found = "nothing" if shown is None else f"{shown} bytes"
+            raise VerificationError(f"{self.address(key)} was uploaded with {size} bytes, but the store shows {found} of ours there. Nothing was published.")
+        encryption = _encryption(head or {})
         self._require_encryption(encryption, key)
         return encryption
 
@@ -190,8 +199,9 @@ class S3Store:
                     return None
                 raise
 
-    def _put(self, key: str, content: bytes, content_type: str) -> None:
-        self._client.put_object(
+    def _put(self, key: str, content: bytes, content_type: str) -> list[str]:
+        """Write an object; return its version in a bucket that keeps versions."""
+        answer = self._client.put_object(
             Bucket=self._options.bucket,
             Key=key,
             Body=content,
@@ -200,6 +210,15 @@ class S3Store:
             **self.condition(),
             **self._options.write_parameters(),
         )
+        return [answer["VersionId"]] if answer.get("VersionId") else []
+
+    def _remove(self, key: str, versions: list[str]) -> None:
+        """Delete an object; in a bucket that keeps versions delete those that we wrote, so that probing does not pile up versions."""
+        if not versions:
+            self.delete(key)
+        for version in versions:
+            with translated(f"delete {key}", self.location):
+                self._client.delete_object(Bucket=self._options.bucket, Key=key, VersionId=version)
 
     def _probe_upload(self, key: str) -> None:
         """Prove with the real key that an upload can be begun and thrown away; nothing of it is ever visible."""
@@ -208,15 +227,16 @@ class S3Store:
         with translated("abort an upload", self.location):
             self._client.abort_multipart_upload(Bucket=self._options.bucket, Key=key, UploadId=upload["UploadId"])
 
-    def _probe_object(self) -> tuple[t.Literal["supported", "ignored", "rejected"], dict[str, t.Any] | None, list[str]]:
+    def _probe_object(self) -> tuple[t.Literal["supported", "ignored", "rejected"], dict[str, t.Any], list[str]]:
         """Write a probe object twice, look at it and remove it: what became of the condition, the encryption shown, notes."""
         key = self.prefix + naming.PROBE_NAME
         conditional: t.Literal["supported", "ignored", "rejected"] = "ignored"
         notes: list[str] = []
+        versions: list[str] = []
         with translated("write a probe object", self.location):
             for _attempt in range(2):
                 try:
-                    self._put(key, b"", "application/octet-stream")
+                    versions += self._put(key, b"", "application/octet-stream")
                 except Exception as error:
                     if is_precondition(error):
                         conditional = "supported"
@@ -225,30 +245,28 @@ class S3Store:
                         self._conditional = False
                     else:
                         raise
-        encryption = self._shown_encryption(key)
+        encryption = _encryption(self._permitted_head(key) or {})
         try:
-            self.delete(key)
+            self._remove(key, versions)
         except StoreError as error:
             if error.details.get("store_status") != 403:
                 raise
             notes.append(f"The keys may not delete, so the probe object {self.address(key)} (0 bytes) stays.")
         return conditional, encryption, notes
 
-    def _shown_encryption(self, key: str) -> dict[str, t.Any] | None:
-        """Return what HEAD shows, or None where these keys may not look and no encryption was asked for."""
+    def _permitted_head(self, key: str) -> dict[str, t.Any] | None:
+        """Return what HEAD shows (empty: no object), or None where these keys may not look and no encryption has to be seen."""
         try:
-            head = self._head(key)
+            return self._head(key) or {}
         except StoreError as error:
             if error.details.get("store_status") == 403 and not self._options.server_side_encryption:
                 return None
             raise
-        return _encryption(head or {})
 
-    def _require_encryption(self, shown: dict[str, t.Any] | None, what: str) -> None:
+    def _require_encryption(self, found: dict[str, t.Any], what: str) -> None:
         wanted, key_id = self._options.server_side_encryption, self._options.kms_key_id
         if not wanted:
             return
-        found = shown or {}
         if found.get("server_side") != wanted or (key_id and not str(found.get("kms_key_id") or "").endswith(key_id)):
             raise VerificationError(
                 f"server_side_encryption is {wanted}, but the store {self.location} shows {found.get('server_side') or 'no encryption'} for {what}. "
@@ -319,6 +337,11 @@ class S3Upload:
                         f"The key {self._store.address(self._key)} appeared while the backup ran, and a backup is never overwritten. Run again, or set another name."
                     ) from error
         return self._store.prove(self._key, self._size, self._backup_id)
+
+    def stop(self) -> None:
+        self._failure = self._failure or StoreError(f"The upload of {self._key} was stopped.")
+        # Whoever waits for a free part must wake up to see it.
+        self._free.put(S3Part(0))
 
     def abort(self) -> None:
         self._workers.shutdown(wait=True, cancel_futures=True)

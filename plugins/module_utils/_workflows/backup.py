@@ -175,6 +175,7 @@ def carry_out(plan: BackupPlan, session: Session, store: Store, *, redact: Redac
         globals_sql = _dump_globals(plan, credentials, redact) if plan.request.globals else None
         backup_id = str(uuid.uuid4())
         upload = store.start_upload(plan.key, plan.part_size, {"backup-id": backup_id})
+        limit.on_expiry(upload.stop)
         published = False
         try:
             archive, tables, large_objects, messages = _dump_and_prove(plan, session, snapshot, credentials, upload, redact, limit, progress)
@@ -291,6 +292,7 @@ def _dump_and_prove(
                 on_contents=start_proof,
             )
         except BackupError:
+            # The first cause counts: at the time limit everything else fails too, and a proof that fails ends the dump.
             limit.check()
             if proof.failed:
                 proof.result()

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
@@ -25,6 +26,8 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.com
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, ProgramError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import Decoder, Redact
+
+_READERS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +68,10 @@ def load_catalog(store: Store, name: str | None) -> Catalog:
     """List a store and read the manifests of this name (of all names when None)."""
     starts_with = f"{name}_" if name else ""
     objects = store.list_objects(starts_with)
-    manifests = {key: store.read(key) for key in manifests_to_read(objects, store.prefix, name)}
+    keys = manifests_to_read(objects, store.prefix, name)
+    # One request a manifest: in turn, a year of backups would take as long as its sum of round trips.
+    with concurrent.futures.ThreadPoolExecutor(_READERS) as readers:
+        manifests = dict(zip(keys, readers.map(store.read, keys)))
     return read_catalog(objects, manifests, store.list_unfinished(starts_with), prefix=store.prefix, name=name)
 
 
