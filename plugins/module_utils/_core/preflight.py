@@ -69,7 +69,7 @@ def pooler_refusal(facts: ServerFacts, hint: str | None) -> str | None:
     """Refuse a connection pooler: the exported snapshot would belong to a backend that pg_dump never meets."""
     if not facts.pooled and not hint:
         return None
-    why = hint or "the server process that answers is not the one that the connection was given"
+    why = hint or "it gives one server process to several connections"
     return (
         f"The connection goes through a connection pooler ({why}), through which a consistent snapshot cannot be shared with pg_dump. "
         "Set database_url or login_host and login_port to the server's direct address (Prisma users have it as DIRECT_URL)."

@@ -126,11 +126,26 @@ def read_server(session: Session) -> ServerFacts:
         size=found[8],
         lock_slots=found[9],
         clock_skew=found[10] - (before + after) / 2,
-        pooled=found[11] != session.backend_pid,
+        pooled=found[11] != session.backend_pid and _shares_backends(session),
         address=login.hosts[0][0],
         port=login.hosts[0][1] or 5432,
         ssl=session.encrypted,
     )
+
+
+def _shares_backends(session: Session) -> bool:
+    """Say whether something between us and the server gives one server process to several connections.
+
+    That the process is not the one announced at connect time shows only that something is between, which may be a proxy that keeps connections
+    apart. With two connections open and idle, a pooler either answers both by one process, or one of them by several.
+    """
+    with Session(session.pinned_login) as other:
+        ours, theirs = zip(*((_backend(session), _backend(other)) for _attempt in range(4)))
+    return len(set(ours)) > 1 or not set(ours).isdisjoint(theirs)
+
+
+def _backend(session: Session) -> int:
+    return int(session.row("SELECT pg_catalog.pg_backend_pid()")[0])
 
 
 def try_backup_lock(session: Session) -> bool:
