@@ -14,7 +14,8 @@ author:
 description:
   - Dumps one database with C(pg_dump) in custom format straight into an S3 bucket or a directory, in one pass and without a temporary file.
   - While the archive streams it is hashed and decoded by C(pg_restore), and rows and content of every table in it are read in the same snapshot.
-  - The archive becomes visible only if all of that succeeded. The manifest, which holds the proof, is written last; a backup exists only once its manifest does.
+  - The archive becomes visible only if all of that succeeded. The manifest, which holds the proof, is written last;
+    a backup exists only once its manifest does.
   - What is stored is a plain C(pg_dump) archive that C(pg_restore) reads without this collection.
 extends_documentation_fragment:
   - workon.postgresql_backup._attributes
@@ -243,6 +244,7 @@ import socket
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import Selection
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.results import backup_result, plan_result
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
@@ -271,7 +273,7 @@ def main() -> None:
             **POSTGRESQL_SPEC,
             **STORE_SPEC,
             **STORE_WRITE_SPEC,
-            **{option: patterns for option in _SELECTION},
+            **dict.fromkeys(_SELECTION, patterns),
             "name": {"type": "str"},
             "environment": {"type": "str"},
             "reason": {"type": "str", "choices": ["scheduled", "manual", "pre_restore", "incident"], "default": "manual"},

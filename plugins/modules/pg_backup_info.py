@@ -137,6 +137,7 @@ counts:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.results import catalog_result
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.programs import find_clients
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.runner import Secrets, run_module

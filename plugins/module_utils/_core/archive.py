@@ -17,11 +17,13 @@ import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import VerificationError
 
-# "3361; 0 16389 TABLE DATA public users postgres": dump id; catalog OID, object OID, kind, schema, name and owner.
+# "3361; 0 16389 TABLE DATA public users postgres": dump id; catalog OID, object OID, kind, schema, name and owner. Data has no catalog, which
+# tells it from the definition of a table in a schema DATA: "218; 1259 16387 TABLE DATA users postgres".
 _ENTRY = re.compile(r"^(?P<dump_id>\d+); (?P<catalog>\d+) (?P<oid>\d+) (?P<rest>.+)$")
 _HEADER = re.compile(r"^; +(?P<name>Compression|Dump Version|Dumped from database version|Dumped by pg_dump version): (?P<value>.+)$")
 _SETVAL = re.compile(r"^SELECT pg_catalog\.setval\(E?'(?P<name>(?:[^']|'')+)', (?P<last>-?\d+), (?P<called>true|false)\);$", re.MULTILINE)
 
+_NO_CATALOG = "0"
 _TABLE_DATA = "TABLE DATA "
 _SEQUENCE_SET = "SEQUENCE SET "
 _LARGE_OBJECTS = ("BLOBS ", "BLOB DATA ")
@@ -53,7 +55,8 @@ def parse_list(listing: str) -> ArchiveContents:
     sequences: list[str] = []
     large_objects = False
     entries = 0
-    for line in listing.splitlines():
+    # Not splitlines: a name may hold what only Unicode calls the end of a line.
+    for line in listing.split("\n"):
         header = _HEADER.match(line)
         if header:
             headers[header["name"]] = header["value"].strip()
@@ -62,6 +65,8 @@ def parse_list(listing: str) -> ArchiveContents:
         if not entry:
             continue
         entries += 1
+        if entry["catalog"] != _NO_CATALOG:
+            continue
         rest = entry["rest"]
         if rest.startswith(_TABLE_DATA):
             tables.add(int(entry["oid"]))

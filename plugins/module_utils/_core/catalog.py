@@ -196,13 +196,17 @@ def _kind(key: str, prefix: str, name: str | None) -> t.Literal["archive", "belo
     relative = key[len(naming.normalize_prefix(prefix)) :]
     if relative == naming.PROBE_NAME or relative.startswith("restores/"):
         return "belongs"
-    base_name, separator, rest = relative.partition(naming.ARCHIVE_SUFFIX)
-    parsed = naming.parse_archive_name(base_name + separator) if separator else None
-    if parsed is None or (rest and not rest.startswith((".", "/"))):
-        return "foreign"
-    if name not in (None, parsed.name):
-        return "other"
-    return "archive" if not rest else "belongs"
+    # From the right, because a backup's own name may hold the suffix.
+    end = len(relative)
+    while (start := relative.rfind(naming.ARCHIVE_SUFFIX, 0, end)) >= 0:
+        end = start + len(naming.ARCHIVE_SUFFIX)
+        parsed, rest = naming.parse_archive_name(relative[:end]), relative[end:]
+        if parsed and (not rest or rest.startswith((".", "/"))):
+            if name not in (None, parsed.name):
+                return "other"
+            return "belongs" if rest else "archive"
+        end -= 1
+    return "foreign"
 
 
 def _ours(key: str, prefix: str, name: str | None) -> bool:

@@ -426,7 +426,8 @@ def _check_host(name: str) -> None:
     if re.search(r"""[\s@/\\?#:\[\]<>"'`|^]""", name):
         raise _refusal(
             "the host holds a character that no host name has",
-            "Write a name, an IPv4 address, an IPv6 address in [ ], or a socket directory with / as %2F; percent-encode the password if a piece of it stands there",
+            "Write a name, an IPv4 address, an IPv6 address in [ ], or a socket directory with / as %2F; "
+            "percent-encode the password if a piece of it stands there",
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-_PLAIN = re.compile(r"^[a-z_][a-z0-9_$]*$")
+_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 _PARTS = re.compile(r'\s*("(?:[^"]|"")*"|[^".]+)\s*(?:\.|$)')
 
 
@@ -19,7 +19,7 @@ def quote_if_needed(name: str) -> str:
 
     Keywords stay bare: which words are keywords differs between versions, and a manifest must name a table the same way for ever.
     """
-    return name if _PLAIN.match(name) else '"' + name.replace('"', '""') + '"'
+    return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
 def qualified_name(schema: str, name: str) -> str:

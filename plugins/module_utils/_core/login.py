@@ -17,6 +17,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.err
 # libpq keyword -> environment variable; keywords without one (keepalives ...) only tune our own session.
 _VARIABLES = {
     "host": "PGHOST",
+    "hostaddr": "PGHOSTADDR",
     "port": "PGPORT",
     "dbname": "PGDATABASE",
     "user": "PGUSER",
@@ -24,7 +25,10 @@ _VARIABLES = {
     "sslrootcert": "PGSSLROOTCERT",
     "sslcert": "PGSSLCERT",
     "sslkey": "PGSSLKEY",
+    "sslcertmode": "PGSSLCERTMODE",
+    "sslcompression": "PGSSLCOMPRESSION",
     "sslcrl": "PGSSLCRL",
+    "sslcrldir": "PGSSLCRLDIR",
     "sslsni": "PGSSLSNI",
     "sslnegotiation": "PGSSLNEGOTIATION",
     "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
@@ -35,7 +39,13 @@ _VARIABLES = {
     "require_auth": "PGREQUIREAUTH",
     "requirepeer": "PGREQUIREPEER",
     "gssencmode": "PGGSSENCMODE",
+    "gssdelegation": "PGGSSDELEGATION",
+    "gsslib": "PGGSSLIB",
     "krbsrvname": "PGKRBSRVNAME",
+    "load_balance_hosts": "PGLOADBALANCEHOSTS",
+    "max_protocol_version": "PGMAXPROTOCOLVERSION",
+    "min_protocol_version": "PGMINPROTOCOLVERSION",
+    "passfile": "PGPASSFILE",
     "target_session_attrs": "PGTARGETSESSIONATTRS",
     "options": "PGOPTIONS",
 }
@@ -75,7 +85,12 @@ class Login:
 
     def pinned_to(self, host: str, port: int) -> Login:
         """Return the same login on the one server that a connection reached: a snapshot exists only there."""
-        return dataclasses.replace(self, hosts=(HostPort(host, port),))
+        parameters = dict(self.parameters)
+        addresses = parameters.get("hostaddr", "").split(",")
+        if len(addresses) == len(self.hosts) > 1:
+            reached = [address for (name, number), address in zip(self.hosts, addresses, strict=True) if (name or address, number or 5432) == (host, port)]
+            parameters["hostaddr"] = (reached or addresses)[0]
+        return dataclasses.replace(self, hosts=(HostPort(host, port),), parameters=tuple(parameters.items()))
 
 
 def client_environment(login: Login) -> dict[str, str]:

@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import json
+import re
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
@@ -18,6 +20,11 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.err
 SCHEMA_VERSION = 1
 REASONS = ("scheduled", "manual", "pre_restore", "incident")
 FORMAT = "workon.postgresql_backup/manifest"
+
+# Read by a pattern because what fromisoformat takes differs between versions of Python.
+_TIME = re.compile(
+    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ](?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.(?P<fraction>[0-9]+))?(?P<offset>[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 class ManifestError(BackupError):
@@ -91,7 +98,7 @@ def load_manifest(content: bytes, key: str) -> Manifest:
     """
     try:
         data = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ManifestError(f"The manifest of {key} is not JSON.") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise ManifestError(f"The manifest of {key} was not written by this software.")
@@ -121,13 +128,11 @@ def format_time(moment: dt.datetime) -> str:
 
 def parse_time(text: str, what: str) -> dt.datetime:
     """Read an RFC 3339 time; a time without an offset is refused, because it would mean a different moment on each host."""
-    normalized = text.strip()
-    if normalized[-1:] in ("Z", "z"):
-        normalized = normalized[:-1] + "+00:00"
-    try:
-        moment = dt.datetime.fromisoformat(normalized)
-    except ValueError:
-        moment = None
-    if moment is None or moment.utcoffset() is None or len(normalized) < 16:
-        raise ManifestError(f"{what} is {text!r}, which is not an RFC 3339 time with an offset. Write it as 2026-01-08T10:30:00Z.")
-    return moment.astimezone(dt.timezone.utc)
+    found = _TIME.fullmatch(text.strip())
+    if found:
+        offset = "+00:00" if found["offset"] in "Zz" else found["offset"]
+        # A moment next to year 1 or 9999 exists in its own offset and not in UTC.
+        with contextlib.suppress(ValueError, OverflowError):
+            moment = dt.datetime.fromisoformat(f"{found['day']}T{found['time']}.{(found['fraction'] or '')[:6]:0<6}{offset}")
+            return moment.astimezone(dt.timezone.utc)
+    raise ManifestError(f"{what} is {text!r}, which is not an RFC 3339 time with an offset. Write it as 2026-01-08T10:30:00Z.")

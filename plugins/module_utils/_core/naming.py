@@ -22,8 +22,8 @@ GLOBALS_SUFFIX = ".globals.sql"
 PROBE_NAME = ".postgresql_backup_probe"
 
 _TIME_FORMAT = "%Y-%m-%d_%H%M%S"
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-_ARCHIVE = re.compile(r"^(?P<name>.+)_(?P<time>\d{4}-\d{2}-\d{2}_\d{6})\.dump$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_ARCHIVE = re.compile(r"(?P<name>.+)_(?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{6})\.dump")
 
 
 class ArchiveName(t.NamedTuple):
@@ -35,7 +35,7 @@ class ArchiveName(t.NamedTuple):
 
 def check_name(name: str) -> str:
     """Return the name, or raise a sentence when it cannot be part of a key in every store."""
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise BackupError(
             f"The backup name {name!r} cannot be used in a store: it must begin with a letter or digit and hold only letters, digits, "
             "dots, dashes and underscores, 100 characters at most. Set name to a name of that form."
@@ -89,8 +89,8 @@ def globals_key(archive: str) -> str:
 
 def parse_archive_name(base_name: str) -> ArchiveName | None:
     """Read an archive's base name, or return None when it is not one of ours (a date that does not exist included)."""
-    found = _ARCHIVE.match(base_name)
-    if not found or not _NAME.match(found["name"]):
+    found = _ARCHIVE.fullmatch(base_name)
+    if not found or not _NAME.fullmatch(found["name"]):
         return None
     try:
         started = dt.datetime.strptime(found["time"], _TIME_FORMAT)

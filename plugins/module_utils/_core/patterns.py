@@ -51,8 +51,12 @@ def parse_pattern(pattern: str, option: str, *, qualified: bool) -> NamePattern:
             parts.append("")
         elif char == "$":
             parts[-1] += r"\$"
+        elif pattern.startswith("[]", position):
+            # pg_dump takes it for the name of an array type, never for an empty set.
+            parts[-1] += r"\["
         else:
-            parts[-1] += char.lower()
+            # Only these letters are folded in an encoding of several bytes, by PostgreSQL and pg_dump alike.
+            parts[-1] += char.lower() if char.isascii() else char
         position += 1
     if quoted:
         raise BackupError(f"{option} holds the pattern {pattern!r}, whose double quote is never closed. Close it, or double it to mean itself.")

@@ -36,6 +36,8 @@ def backup_result(manifest: Manifest, address: str, store: dict[str, t.Any], dur
             f"{human_size(manifest.size)} in {duration:.1f} s, {checked}, {proof}."
         ),
         "backup": {**manifest.as_dict(), "address": address},
+        # Ansible shows what stands under this key to whoever watches.
+        "warnings": manifest.warnings,
         "store": store,
         "duration": round(duration, 3),
         "throughput": {
@@ -54,7 +56,8 @@ def plan_result(plan: dict[str, t.Any], store: dict[str, t.Any], warnings: list[
             f"Every safeguard passed. The database {plan['database']} ({plan['tables']} tables, at most about {human_size(plan['estimated_size'])}) "
             f"would be backed up as {plan['address']} with pg_dump {plan['client']['version']} and {plan['compression']} compression."
         ),
-        "plan": {**plan, "warnings": warnings},
+        "plan": plan,
+        "warnings": warnings,
         "store": store,
         "diff": _diff(plan["key"]),
     }

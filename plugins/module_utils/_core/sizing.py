@@ -27,7 +27,7 @@ def choose_part_size(estimated_bytes: int, wanted: int | None = None) -> int:
             raise BackupError(f"part_size is {wanted} bytes; S3 takes parts of 5 MiB to 5 GiB. Set part_size to a size between these, or leave it out.")
         return wanted
     needed = -(-estimated_bytes * _HEADROOM // MAXIMUM_PARTS)
-    return max(DEFAULT_PART_SIZE, -(-needed // MIB) * MIB)
+    return min(MAXIMUM_PART_SIZE, max(DEFAULT_PART_SIZE, -(-needed // MIB) * MIB))
 
 
 def largest_archive(part_size: int) -> int:

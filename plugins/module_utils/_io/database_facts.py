@@ -159,7 +159,10 @@ def backup_lock_holder(session: Session) -> str:
     if not holders:
         return "a session that has just ended"
     pid, user, application, address, since = holders[0]
-    return f"server process {pid}, role {user or 'unknown'}, {application or 'no application name'}, from {address or 'the local socket'}, since {since or 'unknown'}"
+    return (
+        f"server process {pid}, role {user or 'unknown'}, {application or 'no application name'}, "
+        f"from {address or 'the local socket'}, since {since or 'unknown'}"
+    )
 
 
 def read_relations(session: Session, selection: Selection) -> list[Relation]:
@@ -208,7 +211,7 @@ def read_database(session: Session) -> dict[str, t.Any]:
 
 def read_extensions(session: Session) -> dict[str, str]:
     """Return ``{extension: version}``."""
-    return dict(session.rows("SELECT extname, extversion FROM pg_catalog.pg_extension ORDER BY 1"))  # type: ignore[arg-type]
+    return dict(session.rows("SELECT extname, extversion FROM pg_catalog.pg_extension ORDER BY 1"))
 
 
 def read_roles(session: Session) -> list[str]:

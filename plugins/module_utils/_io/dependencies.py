@@ -24,7 +24,7 @@ def require_library(name: str, reason: str, url: str) -> t.Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise BackupError(missing_required_lib(name, reason=reason, url=url)) from error
+        raise BackupError(missing_required_lib(name, reason=reason, url=url)) from error  # type: ignore[no-untyped-call]
 
 
 def require_psycopg2() -> t.Any:

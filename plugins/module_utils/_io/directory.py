@@ -12,6 +12,7 @@ import contextlib
 import datetime as dt
 import errno
 import os
+import stat
 import tempfile
 import typing as t
 
@@ -50,16 +51,16 @@ class DirectoryStore:
 
     def list_objects(self, starts_with: str = "") -> list[StoredObject]:
         return [
-            StoredObject(self.prefix + entry.name, entry.stat().st_size, _time(entry.stat().st_mtime))
-            for entry in self._files(starts_with)
-            if not entry.name.endswith(_PARTIAL)
+            StoredObject(self.prefix + name, status.st_size, _time(status.st_mtime))
+            for name, status in self._files(starts_with)
+            if not name.endswith(_PARTIAL)
         ]
 
     def list_unfinished(self, starts_with: str = "") -> list[UnfinishedUpload]:
         return [
-            UnfinishedUpload(self.prefix + entry.name.rpartition(".dump")[0].lstrip(".") + ".dump", entry.name, _time(entry.stat().st_mtime))
-            for entry in self._files("")
-            if entry.name.endswith(_PARTIAL) and entry.name.lstrip(".").startswith(starts_with)
+            UnfinishedUpload(self.prefix + name.rpartition(".dump")[0].lstrip(".") + ".dump", name, _time(status.st_mtime))
+            for name, status in self._files("")
+            if name.endswith(_PARTIAL) and name.lstrip(".").startswith(starts_with)
         ]
 
     def read(self, key: str) -> bytes:
@@ -71,11 +72,13 @@ class DirectoryStore:
                 yield chunk
 
     def put(self, key: str, content: bytes, content_type: str) -> None:
-        upload = self.start_upload(key, max(len(content), 1), {})
+        upload = self.start_upload(key, _CHUNK, {})
         try:
-            part = upload.next_part()
-            part.view[: len(content)] = content
-            upload.send(part, len(content))
+            for start in range(0, len(content), upload.part_size):
+                chunk = content[start : start + upload.part_size]
+                part = upload.next_part()
+                part.view[: len(chunk)] = chunk
+                upload.send(part, len(chunk))
             upload.complete("")
         except BaseException:
             upload.abort()
@@ -91,18 +94,33 @@ class DirectoryStore:
         with _translated("delete", self.address(key)), contextlib.suppress(FileNotFoundError):
             os.unlink(self.address(key))
 
-    def _files(self, starts_with: str) -> list[os.DirEntry[str]]:
+    def _files(self, starts_with: str) -> list[tuple[str, os.stat_result]]:
+        found = []
         with _translated("list", self._folder):
-            try:
-                with os.scandir(self._folder) as entries:
-                    return sorted((entry for entry in entries if entry.is_file() and entry.name.startswith(starts_with)), key=lambda entry: entry.name)
-            except FileNotFoundError:
-                if os.path.isdir(self._root):
-                    return []
-                raise
+            for name in (name for name in self._names() if name.startswith(starts_with)):
+                # A file can go while its folder is listed.
+                with contextlib.suppress(FileNotFoundError):
+                    status = os.stat(os.path.join(self._folder, name))
+                    if stat.S_ISREG(status.st_mode):
+                        found.append((name, status))
+        return found
+
+    def _names(self) -> list[str]:
+        try:
+            return sorted(os.listdir(self._folder))
+        except FileNotFoundError:
+            # A prefix comes into being with its first object.
+            if os.path.isdir(self._root):
+                return []
+            raise
 
     def _existing_folder(self) -> str:
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        folder = self._root
+        # One by one: makedirs gives its mode to the last folder alone.
+        for part in self.prefix.split("/")[:-1]:
+            folder = os.path.join(folder, part)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder, 0o700)
         return self._folder
 
 

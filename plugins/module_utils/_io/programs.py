@@ -192,7 +192,7 @@ class Program:
         """Return what the program said on standard error, without its own name in front; complete once it has ended."""
         text = self._redact(self._stderr.decode("utf-8", "replace"))
         prefix = f"{self.name}: "
-        return [line[len(prefix) :] if line.startswith(prefix) else line for line in text.splitlines() if line.strip()]
+        return [line.removeprefix(prefix) for line in text.splitlines() if line.strip()]
 
     def failure(self, status: int) -> str:
         """Say how the program ended and what it gave as the reason."""

@@ -12,12 +12,12 @@ Servers differ in what they honour, so nothing is trusted that was not read back
 
 from __future__ import annotations
 
+import base64
 import concurrent.futures
 import dataclasses
 import datetime as dt
 import email.utils
 import hashlib
-import base64
 import io
 import queue
 import typing as t
@@ -97,7 +97,8 @@ class S3Store:
         self._require_encryption(encryption, "a probe object")
         if conditional != "supported":
             notes.append(
-                f"The store {'ignores' if conditional == 'ignored' else 'rejects'} If-None-Match, so two writers of the same second could still meet on one key."
+                f"The store {'ignores' if conditional == 'ignored' else 'rejects'} If-None-Match, "
+                "so two writers of the same second could still meet on one key."
             )
         return StoreFacts("s3", self.location, True, conditional, skew, encryption["server_side"], tuple(notes))
 
@@ -334,7 +335,8 @@ class S3Upload:
                     raise
                 if is_precondition(error) and not self._is_ours():
                     raise StoreError(
-                        f"The key {self._store.address(self._key)} appeared while the backup ran, and a backup is never overwritten. Run again, or set another name."
+                        f"The key {self._store.address(self._key)} appeared while the backup ran, and a backup is never overwritten. "
+                        "Run again, or set another name."
                     ) from error
         return self._store.prove(self._key, self._size, self._backup_id)
 

@@ -66,7 +66,7 @@ def is_unsupported(error: BaseException) -> bool:
 @contextlib.contextmanager
 def translated(what: str, location: str) -> t.Iterator[None]:
     """Turn botocore's errors into one sentence: what was attempted, what the store did, what to set."""
-    import botocore.exceptions as exceptions
+    from botocore import exceptions
 
     try:
         yield
@@ -85,7 +85,9 @@ def translated(what: str, location: str) -> t.Iterator[None]:
     except (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError, exceptions.InvalidEndpointConfigurationError) as error:
         raise StoreError(f"The store {location} could not be reached while trying to {what}. Check endpoint_url and the network between.") from error
     except (exceptions.HTTPClientError, exceptions.ResponseStreamingError) as error:
-        raise StoreError(f"The connection to the store {location} was lost while trying to {what}. Check the store and the network between, and run again.") from error
+        raise StoreError(
+            f"The connection to the store {location} was lost while trying to {what}. Check the store and the network between, and run again."
+        ) from error
     except (exceptions.BotoCoreError, ValueError) as error:
         raise StoreError(f"The request to {what} could not be made to the store {location}: {error}") from error
 

@@ -48,8 +48,8 @@ class Upload(t.Protocol):
     def next_part(self) -> Part:
         """Return a free buffer, waiting while all of them are on their way."""
 
-    def send(self, part: Part, length: int) -> None:
-        """Hand over the first ``length`` bytes of a part; only the last part may be short."""
+    def send(self, part: t.Any, length: int) -> None:
+        """Hand over the first ``length`` bytes of a part of this upload; only the last part may be short."""
 
     def complete(self, sha256: str) -> dict[str, t.Any]:
         """Make the object visible under its key, unless that exists; return what the store shows of its encryption."""

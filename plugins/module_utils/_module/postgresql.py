@@ -68,7 +68,7 @@ def _from_url(url: str, params: t.Mapping[str, t.Any], secrets: Secrets) -> Logi
     secrets.add(url, *url_secrets(url))
     facts = parse_database_url(url)
     secrets.add(*facts.secrets)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if facts.dropped_parameters:
         notes = (f"These parameters of database_url are not PostgreSQL's and were left aside: {', '.join(facts.dropped_parameters)}.",)
     return Login(
@@ -108,5 +108,7 @@ def _environment_password(secrets: Secrets) -> str | None:
 
 def _require_database(name: str | None) -> str:
     if not name:
-        raise BackupError("No database is named. Set database_url (with the database after the last slash), or database, or the environment variable PGDATABASE.")
+        raise BackupError(
+            "No database is named. Set database_url (with the database after the last slash), or database, or the environment variable PGDATABASE."
+        )
     return name

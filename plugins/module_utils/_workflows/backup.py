@@ -159,7 +159,7 @@ def plan_backup(request: BackupRequest, session: Session, store: Store, now: dt.
         store=t.cast(StoreFacts, facts),
         tables=len(dumped),
         omitted=tuple(omitted),
-        warnings=tuple(_plan_warnings(server, session, t.cast(Client, client))),
+        warnings=tuple(_plan_warnings(server, session, t.cast(Client, client), len(dumped))),
     )
 
 
@@ -347,7 +347,9 @@ def _without_rows(relations: t.Sequence[preflight.Relation], server: preflight.S
     }
 
 
-def _plan_warnings(server: preflight.ServerFacts, session: Session, client: Client) -> t.Iterator[str]:
+def _plan_warnings(server: preflight.ServerFacts, session: Session, client: Client, tables: int) -> t.Iterator[str]:
+    if not tables:
+        yield f"The database {server.database} has no table with rows of its own, so the backup holds definitions only. Check that it is the right database."
     if client.major > server.major:
         yield f"The archive is made by pg_dump {client.version}, so only pg_restore {client.major} and newer can read it (the server is {server.version})."
     skewed = preflight.clock_refusal(server.clock_skew, "the database server's")

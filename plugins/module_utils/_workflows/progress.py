@@ -52,7 +52,10 @@ class TimeLimit:
     def check(self) -> None:
         """Raise when the limit has passed."""
         if self.expired:
-            raise TimeLimitError(f"The backup did not end within timeout ({self._seconds} seconds), so it was stopped and nothing was published. Set timeout to more seconds.")
+            raise TimeLimitError(
+                f"The backup did not end within timeout ({self._seconds} seconds), so it was stopped and nothing was published. "
+                "Set timeout to more seconds."
+            )
 
     def _expire(self) -> None:
         with self._lock:
