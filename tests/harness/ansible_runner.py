@@ -1,0 +1,273 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run the checkout's modules as a user does: through the ``ansible`` program, in a process of its own, at ``-vvvv``.
+
+Every run gets a private home and a private TMPDIR. The latter is also how its processes are told from everybody else's: all of
+them inherit it. No secret is put into an argument, and after every run everything printed is searched for the secrets.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from harness.paths import CHECKOUT
+from harness.process import remove_at_exit
+from harness.waiting import NotYet, wait_for
+
+COLLECTION = ("ansible_collections", "workon", "postgresql_backup")
+_RESULT = re.compile(r"^localhost \| (?P<verdict>\S+) => (?=\{)", re.MULTILINE)
+# What a developer's shell may hold and a test must not depend on.
+_FOREIGN = ("ANSIBLE_", "AWS_", "BACKUP_", "DATABASE_URL", "PG", "PYTHON")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A running process of one run."""
+
+    pid: int
+    parent: int
+    name: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a module's run ended: Ansible's exit status and verdict, the module's result, everything printed, and what is still there."""
+
+    module: str
+    status: int
+    verdict: str
+    result: dict[str, Any]
+    output: str
+    leftovers: tuple[str, ...]
+    survivors: tuple[Process, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether both the exit status and the verdict say so."""
+        return self.status != 0 and self.verdict == "FAILED!"
+
+    @property
+    def message(self) -> str:
+        """The module's sentence."""
+        return str(self.result.get("msg", ""))
+
+    def require_success(self) -> dict[str, Any]:
+        """Return the result, or fail with what the module said."""
+        assert self.status == 0 and self.verdict in ("CHANGED", "SUCCESS"), f"{self.module} failed: {self.message}\n{self.result.get('exception', '')}"
+        assert not self.leftovers, f"{self.module} left in TMPDIR: {self.leftovers}"
+        assert not self.survivors, f"{self.module} left running: {self.survivors}"
+        return self.result
+
+
+class Running:
+    """A module's run under way."""
+
+    def __init__(self, runner: AnsibleRunner, module: str, directory: Path, child: subprocess.Popen[str], log: Path) -> None:
+        self._runner, self._module, self._directory, self._child, self._log = runner, module, directory, child, log
+        self._outcome: Outcome | None = None
+
+    def processes(self) -> list[Process]:
+        """Return what runs for this run, the module and its children included."""
+        return _processes_with(b"TMPDIR=" + os.fsencode(self._directory / "tmp"))
+
+    def program(self, name: str, *, argument: str = "", seconds: float = 30.0) -> Process:
+        """Wait until a program of this name (with this argument) runs, and return it."""
+
+        def probe() -> Process:
+            for process in self.processes():
+                if process.name == name and (not argument or argument in process.arguments):
+                    return process
+            if self._child.poll() is not None:
+                raise AssertionError(f"The run ended before {name} was seen:\n{self._log.read_text()}")
+            raise NotYet(f"There are {[process.name for process in self.processes()]}.")
+
+        return wait_for(probe, f"{name} {argument}", seconds=seconds)
+
+    def module_pid(self) -> int:
+        """Wait for pg_dump and return the process id of the module that started it."""
+        return self.program("pg_dump").parent
+
+    def finish(self, *, seconds: float = 120.0) -> Outcome:
+        """Wait for the end and return what came of it."""
+        if self._outcome is None:
+            try:
+                self._child.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.stop()
+                raise AssertionError(f"{self._module} did not end within {seconds:g} s. It printed:\n{self._log.read_text()[-4000:]}") from None
+            output = self._log.read_text()
+            verdict, result = _result(output)
+            self._runner.require_no_secret(output)
+            self._outcome = Outcome(
+                module=self._module,
+                status=self._child.returncode,
+                verdict=verdict,
+                result=result,
+                output=output,
+                survivors=tuple(self._survivors()),
+                leftovers=tuple(sorted(str(path.relative_to(self._directory)) for path in (self._directory / "tmp").iterdir())),
+            )
+            self.stop()
+        return self._outcome
+
+    def stop(self) -> None:
+        """End everything of this run and remove its private files."""
+        for process in self.processes():
+            _kill(process.pid)
+        self._child.wait(20)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _survivors(self) -> list[Process]:
+        def probe() -> list[Process]:
+            if alive := self.processes():
+                raise NotYet(str(alive))
+            return []
+
+        try:
+            # A child that lost its module needs a moment to notice.
+            return wait_for(probe, "The run's processes end", seconds=5)
+        except TimeoutError:
+            return self.processes()
+
+
+class AnsibleRunner:
+    """Runs modules on this host. ``secrets`` must never be seen in anything printed, in no spelling."""
+
+    def __init__(self, secrets: Iterable[str], *, python: str = sys.executable) -> None:
+        self._secrets = tuple(secrets)
+        self._python = python
+        self._forbidden = tuple(fragment for secret in self._secrets for fragment in spellings(secret))
+        self._started: list[Running] = []
+
+    def run(self, module: str, *, check: bool = False, environment: Mapping[str, str] | None = None, seconds: float = 120.0, **options: Any) -> Outcome:
+        """Run one module of the collection to its end."""
+        return self.start(module, check=check, environment=environment, **options).finish(seconds=seconds)
+
+    def start(self, module: str, *, check: bool = False, environment: Mapping[str, str] | None = None, **options: Any) -> Running:
+        """Start one module of the collection."""
+        directory = Path(tempfile.mkdtemp(prefix="ansible-run-"))
+        for name in ("home", "tmp"):
+            (directory / name).mkdir(mode=0o700)
+        hidden = {name: value for name, value in options.items() if any(secret in json.dumps(value) for secret in self._written)}
+        private = directory / "options.json"
+        private.touch(mode=0o600)
+        private.write_text(json.dumps({"ansible_python_interpreter": self._python, "hidden": hidden}))
+        shown = {name: f"{{{{ hidden.{name} }}}}" if name in hidden else value for name, value in options.items()}
+        command = [
+            str(Path(self._python).with_name("ansible")), "localhost", "--connection=local", "-vvvv", f"--extra-vars=@{private}",
+            f"--module-name=workon.postgresql_backup.{module}", f"--args={json.dumps(shown)}", *(["--check"] if check else []),
+        ]  # fmt: skip
+        log = directory / "output"
+        with log.open("w") as output:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                cwd=directory / "home",
+                env={**self._environment(directory), **(environment or {})},
+            )
+        running = Running(self, module, directory, child, log)
+        self._started.append(running)
+        return running
+
+    def stop_all(self) -> None:
+        """End every run that is still under way."""
+        while self._started:
+            self._started.pop().stop()
+
+    def require_no_secret(self, text: str) -> None:
+        """Fail if any spelling of a secret, or a telling piece of one, is in the text."""
+        for fragment in self._forbidden:
+            position = text.find(fragment)
+            assert position < 0, f"A secret was printed ({fragment!r}): ...{text[max(0, position - 200) : position + 100]}..."
+
+    @property
+    def _written(self) -> tuple[str, ...]:
+        return tuple(form for secret in self._secrets for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1]))
+
+    def _environment(self, directory: Path) -> dict[str, str]:
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        return {
+            **ours,
+            "HOME": str(directory / "home"),
+            "TMPDIR": str(directory / "tmp"),
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_HOME": str(directory / "home" / ".ansible"),
+            "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
+            "ANSIBLE_PIPELINING": "1",
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_LOCALHOST_WARNING": "0",
+        }
+
+
+@functools.cache
+def collections_path() -> Path:
+    """Return a directory in which this checkout stands as a collection."""
+    if CHECKOUT.parts[-3:] == COLLECTION:
+        return CHECKOUT.parents[2]
+    tree = Path(tempfile.mkdtemp(prefix="collections-"))
+    remove_at_exit(tree)
+    place = tree.joinpath(*COLLECTION)
+    place.parent.mkdir(parents=True)
+    place.symlink_to(CHECKOUT)
+    return tree
+
+
+def spellings(secret: str) -> set[str]:
+    """Return how a secret, or a telling piece of it, would look in print; written apart from the redactor it is to judge."""
+    pieces = {piece for piece in re.split(r"[^A-Za-z0-9]", secret) if len(piece) >= 6}
+    # Where the letters between two marks are too few to tell, they tell together with the marks.
+    joined = {secret[at - 2 : at + 4] for at in range(2, len(secret) - 4) if not secret[at].isalnum()}
+    forms = pieces | joined | {quote(piece, safe="") for piece in joined} | {quote(piece, safe="").lower() for piece in joined}
+    for before in range(3):
+        encoded = base64.b64encode(b"x" * before + secret.encode()).decode()
+        forms.add(encoded[4:-4])
+    return forms
+
+
+def _result(output: str) -> tuple[str, dict[str, Any]]:
+    found = _RESULT.search(output)
+    assert found, f"Ansible printed no result:\n{output}"
+    return found["verdict"], json.JSONDecoder().raw_decode(output, found.end())[0]
+
+
+def _processes_with(marker: bytes) -> list[Process]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if marker not in (entry / "environ").read_bytes().split(b"\0"):
+                continue
+            name, _, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
+            arguments = tuple((entry / "cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0"))
+        except OSError:
+            continue
+        state, parent = rest.split()[:2]
+        if state not in "ZX":
+            found.append(Process(int(entry.name), int(parent), name, arguments))
+    return found
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, 9)
+    except ProcessLookupError:
+        pass

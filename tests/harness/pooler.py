@@ -1,0 +1,123 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real PgBouncer in front of a server: from the system, else from the system's own package archive, unpacked into the cache."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import psycopg2
+
+from harness.account import give, private_directory, service_account
+from harness.fetching import cached, say
+from harness.paths import CACHE
+from harness.ports import free_port
+from harness.postgres import PostgresServer
+from harness.process import Child
+from harness.waiting import NotYet, wait_for
+
+# pgbouncer and what it needs beyond a minimal system. They are unpacked, not installed.
+_PACKAGES = ("pgbouncer", "libcares2", "libevent-2.1-7")
+_TREE = CACHE / "tools" / "pgbouncer"
+
+
+@functools.cache
+def find_pgbouncer() -> Path | None:
+    """Return a PgBouncer that runs, or None where there is none and none can be had."""
+    on_path = shutil.which("pgbouncer")
+    if on_path:
+        return Path(on_path)
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        return None
+    try:
+        program = cached(_TREE, f"Downloading PgBouncer with apt into {CACHE.name}/ (nothing is installed), about 5 s ...", _unpack) / "usr" / "sbin" / "pgbouncer"
+    except (RuntimeError, OSError) as error:
+        say(f"PgBouncer is left out. {error}")
+        return None
+    return program if subprocess.run([program, "--version"], capture_output=True, check=False, env=_environment()).returncode == 0 else None
+
+
+class PgBouncer:
+    """A pooler that lets every user of ``server`` in by the server's own password, which it knows of the superuser only."""
+
+    def __init__(self, server: PostgresServer, mode: Literal["transaction", "session", "statement"]) -> None:
+        self._server, self._mode = server, mode
+        self._account = service_account()
+        self._directory = private_directory("pgbouncer-", self._account)
+        self._child: Child | None = None
+        self.port = free_port()
+
+    def __enter__(self) -> PgBouncer:
+        program = find_pgbouncer()
+        assert program
+        secret = self._server.password.replace('"', '""')
+        self._write("users", f'"{self._server.superuser}" "{secret}"\n')
+        self._write(
+            "pgbouncer.ini",
+            f"""[databases]
+* = host={self._server.host} port={self._server.port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {self.port}
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = {self._directory}/users
+pool_mode = {self._mode}
+ignore_startup_parameters = extra_float_digits
+""",
+        )
+        if not self._account_reaches(program):
+            program = Path(shutil.copy(program, self._directory))
+            program.chmod(0o755)
+        self._child = Child([program, self._directory / "pgbouncer.ini"], self._directory / "log", account=self._account, environment=_environment())
+        wait_for(self._require_answer, "PgBouncer")
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._child:
+            self._child.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _account_reaches(self, program: Path) -> bool:
+        return self._account is None or self._account.can_reach(program)
+
+    def _write(self, name: str, text: str) -> None:
+        path = self._directory / name
+        path.touch(mode=0o600)
+        path.write_text(text)
+        give(path, self._account)
+
+    def _require_answer(self) -> None:
+        assert self._child
+        self._child.require_running()
+        try:
+            psycopg2.connect(
+                host="127.0.0.1", port=self.port, dbname="postgres", user=self._server.superuser, password=self._server.password, connect_timeout=2
+            ).close()
+        except psycopg2.OperationalError as error:
+            raise NotYet(str(error)) from error
+
+
+def _unpack(directory: Path) -> Path:
+    with tempfile.TemporaryDirectory() as downloads:
+        # apt drops its privileges for downloads where it can, and then must be able to write.
+        os.chmod(downloads, 0o777)
+        for package in _PACKAGES:
+            answer = subprocess.run(["apt-get", "download", package], cwd=downloads, capture_output=True, text=True, check=False)
+            if answer.returncode:
+                raise RuntimeError(f"apt-get download {package}: {answer.stderr.strip()}")
+        for archive in Path(downloads).glob("*.deb"):
+            subprocess.run(["dpkg-deb", "--extract", archive, directory / "tree"], check=True)
+    return directory / "tree"
+
+
+def _environment() -> dict[str, str]:
+    libraries = [str(path) for path in _TREE.glob("usr/lib/*-linux-gnu*")]
+    return {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)} if libraries else dict(os.environ)

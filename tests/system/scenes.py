@@ -1,0 +1,289 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the system tests act on: databases and stores on real servers, and the verdict that every failure must pass."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.ansible_runner import AnsibleRunner, Outcome
+from harness.postgres import PostgresServer
+from harness.stores import StoreServer
+from harness.waiting import NotYet, wait_for
+
+# Each has every character that a URL, a password file, a shell or JSON must escape.
+PASSWORD = "p@ss:w/rd%Canary7"
+STORE_SECRET = "S3Kanary/Zebra+77"
+
+MIB = 1024 * 1024
+
+
+class Database:
+    """One database of a real server, reached as its superuser unless told otherwise."""
+
+    def __init__(self, server: PostgresServer, name: str) -> None:
+        self.server, self.name = server, name
+        self._roles: list[str] = []
+
+    def create(self, *options: str) -> Database:
+        """Create the database."""
+        with self._maintenance() as cursor:
+            cursor.execute(f"CREATE DATABASE {quoted(self.name)} TEMPLATE template0 {' '.join(options)}")
+        return self
+
+    def drop(self) -> None:
+        """Drop the database and the roles made for it, whoever is connected."""
+        with self._maintenance() as cursor:
+            cursor.execute(f"DROP DATABASE IF EXISTS {quoted(self.name)} WITH (FORCE)")
+            for role in self._roles:
+                cursor.execute(f"DROP ROLE IF EXISTS {quoted(role)}")
+
+    def options(self, user: str | None = None, **overriding: Any) -> dict[str, Any]:
+        """Return the modules' options that mean this database, and the client programs of its server's version."""
+        password = PASSWORD if user else None
+        return {"database_url": self.server.url(self.name, user, password), "pg_bin_dir": str(self.server.installation.bin_dir), **overriding}
+
+    def login(self, **overriding: Any) -> dict[str, Any]:
+        """Return the same as single options instead of a URL."""
+        return {
+            "login_host": self.server.host,
+            "login_port": self.server.port,
+            "login_user": self.server.superuser,
+            "login_password": self.server.password,
+            "database": self.name,
+            "pg_bin_dir": str(self.server.installation.bin_dir),
+            **overriding,
+        }
+
+    def role(self, *attributes: str) -> str:
+        """Create a role that may log in, with the canary as its password, and return its name."""
+        name = f"role_{secrets.token_hex(4)}"
+        with self._maintenance() as cursor:
+            cursor.execute(f"CREATE ROLE {name} LOGIN {' '.join(attributes)} PASSWORD %s", [PASSWORD])
+        self._roles.append(name)
+        return name
+
+    def execute(self, *statements: str) -> None:
+        """Run statements, each in a transaction of its own."""
+        with self.connected() as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        with self.connected() as connection, connection.cursor() as cursor:
+            cursor.execute(query, parameters or None)
+            return list(cursor.fetchall())
+
+    def value(self, query: str, *parameters: Any) -> Any:
+        """Return the one value of a query."""
+        ((value,),) = self.rows(query, *parameters)
+        return value
+
+    @contextlib.contextmanager
+    def connected(self, user: str | None = None) -> Iterator[Any]:
+        """Hold a connection in autocommit mode."""
+        connection = self.server.connect(self.name, user, PASSWORD if user else None)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @contextlib.contextmanager
+    def locked(self, table: str) -> Iterator[Any]:
+        """Hold an ACCESS EXCLUSIVE lock on a table, so that pg_dump waits before its first row; yields what releases it."""
+        with self.connected() as connection, connection.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            yield lambda: cursor.execute("COMMIT")
+
+    def wait_for_session(self, condition: str, *, seconds: float = 30.0) -> int:
+        """Wait until a session of this database meets a condition on pg_stat_activity; return its process id."""
+        query = f"SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND ({condition})"
+
+        def probe() -> int:
+            found = self.rows(query)
+            if not found:
+                raise NotYet("There is none.")
+            return int(found[0][0])
+
+        return wait_for(probe, f"A session with {condition}", seconds=seconds)
+
+    def sessions(self) -> int:
+        """Count the sessions in this database, asked from another one."""
+        with self._maintenance() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [self.name])
+            return int(cursor.fetchone()[0])
+
+    @contextlib.contextmanager
+    def _maintenance(self) -> Iterator[Any]:
+        connection = self.server.connect()
+        try:
+            with connection.cursor() as cursor:
+                yield cursor
+        finally:
+            connection.close()
+
+
+class Store(Protocol):
+    """Where backups go. Listings are asked of the server or file system itself, past the code under test."""
+
+    @property
+    def options(self) -> dict[str, Any]: ...
+
+    def keys(self) -> list[str]: ...
+
+    def unfinished(self) -> list[str]: ...
+
+    def read(self, key: str) -> bytes: ...
+
+    def write(self, key: str, content: bytes) -> None: ...
+
+    def delete(self, key: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A directory as a store."""
+
+    path: Path
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"directory": str(self.path)}
+
+    def keys(self) -> list[str]:
+        """Return every file, hidden and unfinished ones included."""
+        return sorted(str(path.relative_to(self.path)) for path in self.path.rglob("*") if not path.is_dir())
+
+    def unfinished(self) -> list[str]:
+        return [key for key in self.keys() if key.endswith(".partial")]
+
+    def read(self, key: str) -> bytes:
+        return (self.path / key).read_bytes()
+
+    def write(self, key: str, content: bytes) -> None:
+        (self.path / key).write_bytes(content)
+
+    def delete(self, key: str) -> None:
+        (self.path / key).unlink()
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of a real S3 server; modules may be told another address than the server's own, such as a proxy's."""
+
+    server: StoreServer
+    name: str
+    endpoint_url: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {
+            "bucket": self.name,
+            "endpoint_url": self.endpoint_url or self.server.endpoint_url,
+            "access_key": self.server.access_key,
+            "secret_key": self.server.secret_key,
+        }
+
+    def through(self, endpoint_url: str) -> Bucket:
+        """Return the same bucket as reached through a proxy."""
+        return replace(self, endpoint_url=endpoint_url)
+
+    def keys(self) -> list[str]:
+        return sorted(self.server.keys(self.name))
+
+    def unfinished(self) -> list[str]:
+        return self.server.uploads(self.name)
+
+    def read(self, key: str) -> bytes:
+        content: bytes = self.server.client().get_object(Bucket=self.name, Key=key)["Body"].read()
+        return content
+
+    def write(self, key: str, content: bytes) -> None:
+        self.server.client().put_object(Bucket=self.name, Key=key, Body=content)
+
+    def delete(self, key: str) -> None:
+        self.server.client().delete_object(Bucket=self.name, Key=key)
+
+
+class Verdict:
+    """What must hold after every failure, whatever went wrong."""
+
+    def __init__(self, runner: AnsibleRunner) -> None:
+        self._runner = runner
+
+    def nothing_left(
+        self,
+        outcome: Outcome,
+        store: Store,
+        *,
+        says: tuple[str, ...],
+        before: tuple[str, ...] = (),
+        unfinished: int = 0,
+        reachable: bool = True,
+    ) -> None:
+        """Require a failure that left nothing: no object, no visible backup, no temporary file, no process; and a sentence with ``says`` in it.
+
+        ``before`` are the objects that were there already, ``unfinished`` how many uploads the store must show, ``reachable`` whether it can
+        still be asked. That no secret was printed is required by the runner, of every run.
+        """
+        assert outcome.failed, f"{outcome.module} succeeded: {outcome.message}"
+        assert re.match(r"[A-Z].*\S$", outcome.message, re.DOTALL), f"Not a sentence: {outcome.message!r}"
+        assert "did not expect" not in outcome.message, f"{outcome.message}\n{outcome.result.get('exception')}"
+        for fragment in says:
+            assert fragment in outcome.message, f"{fragment!r} is not in: {outcome.message}"
+        self.clean_host(outcome)
+        if reachable:
+            self.clean_store(store, before=before, unfinished=unfinished)
+
+    def clean_store(self, store: Store, *, before: tuple[str, ...] = (), unfinished: int = 0) -> None:
+        """Require that a store holds what it held before, both by its own account and by pg_backup_info's."""
+        assert [key for key in store.keys() if key not in store.unfinished()] == sorted(before)
+        assert len(store.unfinished()) == unfinished
+        catalog = self.catalog(store)
+        assert {backup["key"] for backup in catalog["backups"]} == {key.removesuffix(".manifest.json") for key in before if key.endswith(".manifest.json")}
+        assert len(catalog["unfinished"]) == unfinished
+
+    def clean_host(self, outcome: Outcome) -> None:
+        """Require that nothing of a run is left on this host."""
+        assert not outcome.leftovers, f"Left in TMPDIR: {outcome.leftovers}"
+        assert not outcome.survivors, f"Still running: {outcome.survivors}"
+
+    def catalog(self, store: Store, **options: Any) -> dict[str, Any]:
+        """Return what pg_backup_info says of a store."""
+        return self._runner.run("pg_backup_info", **store.options, **options).require_success()
+
+
+def archive_and_manifest(store: Store) -> tuple[str, dict[str, Any]]:
+    """Return the key of the only backup in a store, and its manifest."""
+    (manifest_key,) = (key for key in store.keys() if key.endswith(".manifest.json"))
+    manifest: dict[str, Any] = json.loads(store.read(manifest_key))
+    return manifest_key.removesuffix(".manifest.json"), manifest
+
+
+def bulk(table: str, mebibytes: int) -> str:
+    """Return the statement that makes a table whose archive has about this size when it is not compressed; the server stores next to nothing."""
+    return f"CREATE TABLE {table} AS SELECT id, repeat('x', {MIB}) AS padding FROM generate_series(1, {mebibytes}) AS id"
+
+
+def quoted(name: str) -> str:
+    """Return a name in double quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def in_thread(function: Callable[[], None]) -> threading.Thread:
+    """Start a function beside the test."""
+    thread = threading.Thread(target=function, daemon=True)
+    thread.start()
+    return thread
+
