@@ -20,12 +20,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 pytest.register_assert_rewrite("harness.ansible_runner", "system.scenes")
 
-from harness import stores  # noqa: E402
 from harness.ansible_runner import AnsibleRunner, collections_path  # noqa: E402
-from harness.postgres import PostgresServer, find_installations, installation  # noqa: E402
-from system.scenes import PASSWORD, STORE_SECRET, Bucket, Database, Folder, Verdict  # noqa: E402
 
 sys.path.insert(0, str(collections_path()))
+
+from harness import stores  # noqa: E402
+from harness.postgres import PostgresServer, find_installations, installation  # noqa: E402
+from system.scenes import PASSWORD, STORE_SECRET, Bucket, Database, Folder, Verdict  # noqa: E402
 
 # No test judges durability, and a disk that is waited for only makes them slow.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -153,6 +154,6 @@ def ansible() -> Iterator[AnsibleRunner]:
 
 
 @pytest.fixture
-def verdict(ansible: AnsibleRunner) -> Verdict:
+def verdict() -> Verdict:
     """What must hold after every failure."""
-    return Verdict(ansible)
+    return Verdict()

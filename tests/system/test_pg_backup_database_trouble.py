@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from harness.ansible_runner import AnsibleRunner
@@ -60,7 +61,7 @@ PRIVILEGES = {
     "sequence": ("REVOKE SELECT ON SEQUENCE app.numbers FROM {role}", ("app.numbers", "no SELECT on sequence", "exclude_tables")),
     "schema": ("REVOKE USAGE ON SCHEMA app FROM {role}", ("no USAGE on schema app", "GRANT USAGE ON SCHEMA", "exclude_schemas")),
     "row security": ("ALTER TABLE app.secret ENABLE ROW LEVEL SECURITY", ("Row security hides rows of table app.secret", "BYPASSRLS", "exclude_tables")),
-    "large object": ("SELECT lo_from_bytea(0, 'x')", ("may not read 1 large object", "GRANT", "superuser")),
+    "large object": ("SELECT lo_from_bytea(0, 'x')", ("may not read 1 large object", "Grant SELECT ON LARGE OBJECT", "superuser")),
 }
 
 
@@ -114,31 +115,47 @@ def test_an_address_that_names_a_pooler(ansible: AnsibleRunner, verdict: Verdict
     verdict.nothing_left(outcome, folder, says=("connection pooler", "pgbouncer", "DIRECT_URL", "database_url"))
 
 
-@pytest.mark.parametrize("mode", ["transaction", "session"])
-def test_a_real_pooler(ansible: AnsibleRunner, verdict: Verdict, database: Database, folder: Folder, tmp_path: Path, mode: str) -> None:
+@pytest.fixture
+def make_pooler(database: Database) -> Iterator[Callable[[Literal["transaction", "session"]], PgBouncer]]:
+    """Start a PgBouncer in front of the database's server."""
     if find_pgbouncer() is None:
         pytest.skip("pgbouncer is not here and could not be downloaded by apt.")
+    with contextlib.ExitStack() as stack:
+        yield lambda mode: stack.enter_context(PgBouncer(database.server, mode))
+
+
+def test_a_pooler_that_shares_sessions(
+    ansible: AnsibleRunner, verdict: Verdict, database: Database, folder: Folder, make_pooler: Callable[[str], PgBouncer]
+) -> None:
     database.execute("CREATE TABLE t AS SELECT 1 AS a")
-    with PgBouncer(database.server, mode) as pooler:
-        outcome = ansible.run("pg_backup", **database.login(login_port=pooler.port), **folder.options)
+    outcome = ansible.run("pg_backup", **database.login(login_port=make_pooler("transaction").port), **folder.options)
     verdict.nothing_left(outcome, folder, says=("connection pooler", "login_host", "DIRECT_URL"))
 
 
+def test_a_pooler_that_keeps_sessions_apart_is_let_through(
+    ansible: AnsibleRunner, database: Database, folder: Folder, make_pooler: Callable[[str], PgBouncer]
+) -> None:
+    database.execute("CREATE TABLE t AS SELECT 1 AS a")
+    result = ansible.run("pg_backup", **database.login(login_port=make_pooler("session").port), **folder.options).require_success()
+    assert result["backup"]["tables"]["public.t"]["rows"] == 1
+
+
 MALFORMED = {
-    "unescaped marks": "postgresql://someone:{raw}@db.example.com/app",
-    "bad percent-encoding": "postgresql://someone:{quoted}%ZZ@db.example.com/app",
-    "port is no number": "postgresql://someone:{quoted}@db.example.com:{quoted}/app",
-    "another scheme": "prisma+postgres://accelerate.example.com/?api_key={quoted}",
-    "unknown parameter": "postgresql://someone:{quoted}@127.0.0.1/app?{quoted}=1&no_such_parameter=2",
-    "no URL": "someone:{raw}",
+    "unescaped marks": ("postgresql://someone:{raw}@db.example.com/app", "Percent-encode it"),
+    "bad percent-encoding": ("postgresql://someone:{quoted}%ZZ@db.example.com/app", "two hexadecimal digits"),
+    "port is no number": ("postgresql://someone:{quoted}@db.example.com:{quoted}/app", "the port is not a number"),
+    "another scheme": ("prisma+postgres://accelerate.example.com/?api_key={quoted}", "Set the direct URL"),
+    "unknown parameter": ("postgresql://someone:{quoted}@127.0.0.1/app?{quoted}=1&no_such_parameter=2", "parameter number 1"),
+    "no URL": ("someone:{raw}", "Write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE"),
 }
 
 
 @pytest.mark.parametrize("kind", MALFORMED)
 def test_a_malformed_url_is_refused_without_its_password(ansible: AnsibleRunner, verdict: Verdict, folder: Folder, kind: str) -> None:
-    url = MALFORMED[kind].format(raw=PASSWORD, quoted=PASSWORD.replace("%", "%25").replace("@", "%40").replace(":", "%3A").replace("/", "%2F"))
+    template, *says = MALFORMED[kind]
+    url = template.format(raw=PASSWORD, quoted=PASSWORD.replace("%", "%25").replace("@", "%40").replace(":", "%3A").replace("/", "%2F"))
     outcome = ansible.run("pg_backup", database_url=url, **folder.options)
-    verdict.nothing_left(outcome, folder, says=("database_url",))
+    verdict.nothing_left(outcome, folder, says=("The database URL was refused", *says))
 
 
 def test_contradicting_options(ansible: AnsibleRunner, database: Database, folder: Folder) -> None:

@@ -95,9 +95,7 @@ def parse_sequence_values(sql: str, expected: int) -> dict[str, dict[str, t.Any]
 
     Sequences ignore snapshots, so only the archive knows which value a restore will set.
     """
-    values = {
-        found["name"].replace("''", "'"): {"last_value": int(found["last"]), "is_called": found["called"] == "true"} for found in _SETVAL.finditer(sql)
-    }
+    values = {found["name"].replace("''", "'"): {"last_value": int(found["last"]), "is_called": found["called"] == "true"} for found in _SETVAL.finditer(sql)}
     if len(values) != expected:
         raise VerificationError(
             f"The archive lists {expected} sequence values, but {len(values)} could be read from it, so the sequences cannot be proved. Nothing was published."

@@ -38,7 +38,7 @@ PINNED_SETTINGS: tuple[tuple[str, str], ...] = (
     ("quote_all_identifiers", "off"),
     # An error instead of a silently filtered table.
     ("row_security", "off"),
-    # Compiling the expression of a wide table takes longer than evaluating it.
+    # Where it happens at all, compiling the expression of a very wide table takes seconds.
     ("jit", "off"),
 )
 
@@ -76,7 +76,7 @@ _TEXT, _VARCHAR = 25, 1043
 # A collation that calls different strings equal gives them one hash.
 _HASHED_BY_BYTES = frozenset({_TEXT, _VARCHAR})
 
-# Then those whose binary form is exact and cheap. "char", money and pg_lsn also because their text depends on the version or the locale.
+# Then those whose binary form is exact and cheap. "char" also because its text depends on the version, money because its text depends on the locale.
 # float is not here: a computed NaN and one that was read from a dump have different bits.
 _BINARY_FORM = {
     18: "charsend",
@@ -91,7 +91,7 @@ _BINARY_FORM = {
     3220: "pg_lsn_send",
 }
 
-# Then common ones whose text is taken straight from the output function, at half the cost of what is left for all others.
+# Then common ones whose text is taken straight from the output function, a quarter cheaper than the way that is left for all others.
 _TEXT_FORM = {114: "json_out", 700: "float4out", 701: "float8out", 1042: "bpcharout", 3802: "jsonb_out"}
 
 _NO_CONTENT = "CAST(NULL AS pg_catalog.text)"
@@ -234,7 +234,7 @@ def _hash(values: list[str], method: Method) -> str:
     if method == "text":
         return f'pg_catalog.hashtextextended({_text(values)} COLLATE pg_catalog."C", 0)'
     # The hash of a record is a weighted sum of its columns' hashes, so that the total of a table would not see two rows exchange the values
-    # of a column. Hashing it once more ends that; numeric has the only built-in hash of an integer that uses all of its bits and stays parallel.
+    # of a column. Hashing it once more ends that. Of numeric, because the hash of bigint keeps 32 bits; this one ignores no more than the sign.
     return f"pg_catalog.hash_numeric_extended(CAST(pg_catalog.hash_record_extended({_row(values)}, 0) AS pg_catalog.numeric), 0)"
 
 

@@ -49,6 +49,7 @@ _VARIABLES = {
     "target_session_attrs": "PGTARGETSESSIONATTRS",
     "options": "PGOPTIONS",
 }
+_WHO_AND_WHERE = ("host", "port", "dbname", "user")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +97,11 @@ class Login:
 def client_environment(login: Login) -> dict[str, str]:
     """Return the ``PG*`` variables for a client program; the password travels in a file of its own."""
     return {_VARIABLES[keyword]: value for keyword, value in login.keywords().items() if keyword in _VARIABLES}
+
+
+def environment_parameters(environment: t.Mapping[str, str]) -> dict[str, str]:
+    """Return the keywords that ``PG*`` variables set beside who and where: our own session obeys them, so client programs must be told the same."""
+    return {keyword: environment[name] for keyword, name in _VARIABLES.items() if keyword not in _WHO_AND_WHERE and environment.get(name)}
 
 
 def password_file_line(password: str) -> str:

@@ -93,10 +93,10 @@ def parse_archive_name(base_name: str) -> ArchiveName | None:
     if not found or not _NAME.fullmatch(found["name"]):
         return None
     try:
-        started = dt.datetime.strptime(found["time"], _TIME_FORMAT)
+        started = dt.datetime.strptime(f"{found['time']}Z", f"{_TIME_FORMAT}%z")
     except ValueError:
         return None
-    return ArchiveName(found["name"], started.replace(tzinfo=dt.timezone.utc))
+    return ArchiveName(found["name"], started)
 
 
 def parse_archive_key(key: str, prefix: str) -> ArchiveName | None:

@@ -94,9 +94,7 @@ def privilege_refusals(relations: t.Sequence[Relation], unreadable_large_objects
         )
     sequences = [relation.full_name for relation in wanted if relation.schema_usable and not relation.readable and relation.kind == "S"]
     if sequences:
-        refusals.append(
-            f"The role {user} has no SELECT on {_some('sequence', sequences)}. Grant it, or leave the sequences out with exclude_tables."
-        )
+        refusals.append(f"The role {user} has no SELECT on {_some('sequence', sequences)}. Grant it, or leave the sequences out with exclude_tables.")
     secured = [relation.full_name for relation in wanted if relation.readable and relation.row_security]
     if secured:
         refusals.append(

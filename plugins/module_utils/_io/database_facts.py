@@ -140,7 +140,7 @@ def _shares_backends(session: Session) -> bool:
     apart. With two connections open and idle, a pooler either answers both by one process, or one of them by several.
     """
     with Session(session.pinned_login) as other:
-        ours, theirs = zip(*((_backend(session), _backend(other)) for _attempt in range(4)))
+        ours, theirs = zip(*((_backend(session), _backend(other)) for _attempt in range(4)), strict=True)
     return len(set(ours)) > 1 or not set(ours).isdisjoint(theirs)
 
 

@@ -15,6 +15,9 @@ from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 
+# It comes without types.
+_sentence: t.Callable[..., str] = missing_required_lib
+
 
 def require_library(name: str, reason: str, url: str) -> t.Any:
     """Import a library, or raise the sentence that says which interpreter lacks it.
@@ -24,7 +27,7 @@ def require_library(name: str, reason: str, url: str) -> t.Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise BackupError(missing_required_lib(name, reason=reason, url=url)) from error  # type: ignore[no-untyped-call]
+        raise BackupError(_sentence(name, reason=reason, url=url)) from error
 
 
 def require_psycopg2() -> t.Any:

@@ -51,9 +51,7 @@ class DirectoryStore:
 
     def list_objects(self, starts_with: str = "") -> list[StoredObject]:
         return [
-            StoredObject(self.prefix + name, status.st_size, _time(status.st_mtime))
-            for name, status in self._files(starts_with)
-            if not name.endswith(_PARTIAL)
+            StoredObject(self.prefix + name, status.st_size, _time(status.st_mtime)) for name, status in self._files(starts_with) if not name.endswith(_PARTIAL)
         ]
 
     def list_unfinished(self, starts_with: str = "") -> list[UnfinishedUpload]:
@@ -217,6 +215,7 @@ def _translated(what: str, path: str) -> t.Iterator[None]:
         help_text = {
             errno.ENOSPC: "Free space there, or set directory to another file system.",
             errno.EDQUOT: "Free space there, or raise the quota.",
+            errno.EFBIG: "Raise this user's file size limit (ulimit -f), or set directory to a file system that takes files of this size.",
             errno.EACCES: "Set directory to one that this user may write to, or change its owner or mode.",
             errno.EROFS: "Set directory to one that is not mounted read-only.",
             errno.ENOENT: "Check directory and prefix.",

@@ -144,5 +144,3 @@ def _statement_sentence(login: Login, error: t.Any) -> str:
         return f"The connection to the database server at {login.address()} was lost while the database {login.database} was read: {reason}"
     hint = f" {error.diag.message_hint}" if error.diag and error.diag.message_hint else ""
     return f"The database server at {login.address()} refused a question about the database {login.database}: {reason}.{hint}"
-
-

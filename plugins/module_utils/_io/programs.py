@@ -45,8 +45,10 @@ def find_clients(pg_bin_dir: str | None) -> list[Client]:
     directories = [directory for pattern in _VERSIONED_DIRECTORIES for directory in sorted(glob.glob(pattern))]
     directories += [directory for directory in os.environ.get("PATH", "").split(os.pathsep) if directory]
     # /bin is often /usr/bin under another name.
-    distinct = {os.path.realpath(directory): directory for directory in reversed(directories)}
-    found = (_client_in(directory) for directory in reversed(distinct.values()))
+    distinct: dict[str, str] = {}
+    for directory in directories:
+        distinct.setdefault(os.path.realpath(directory), directory)
+    found = (_client_in(directory) for directory in distinct.values())
     return [client for client in found if client is not None]
 
 

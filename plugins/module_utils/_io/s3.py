@@ -447,5 +447,3 @@ def _encryption(head: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 def _md5(content: bytes | memoryview) -> str:
     return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
-
-

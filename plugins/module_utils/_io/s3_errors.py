@@ -27,6 +27,8 @@ _HELP_BY_CODE = {
     "RequestTimeTooSkewed": "says that this host's clock is too far from its own. Correct the clock (NTP)",
     "PermanentRedirect": "keeps this bucket in another region. Set region (or endpoint_url) to it",
     "AuthorizationHeaderMalformed": "expects another region. Set region to the bucket's",
+    "kms:KeyNotFound": "has no such key. Set kms_key_id to a key that it has, or leave it out",
+    "KMS.NotFoundException": "has no such key. Set kms_key_id to a key that it has, or leave it out",
     "XMinioStorageFull": "is full. Free space in it, or set bucket or endpoint_url to another store",
     "InsufficientStorage": "is full. Free space in it, or set bucket or endpoint_url to another store",
     "QuotaExceeded": "has no quota left. Free space in it, or raise the quota",
@@ -42,11 +44,16 @@ _HELP_BY_STATUS = {
 
 def code_of(error: BaseException) -> str:
     """Return the S3 error code of a botocore ClientError; HEAD requests have only the status as their code."""
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+    return str(_answer(error).get("Error", {}).get("Code", ""))
 
 
 def status_of(error: BaseException) -> int:
-    return int(getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
+    return int(_answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
+
+
+def _answer(error: BaseException) -> dict[str, t.Any]:
+    # A connection that was lost is an error of botocore's too; it has the attribute, and None in it.
+    return getattr(error, "response", None) or {}
 
 
 def is_missing(error: BaseException) -> bool:
@@ -94,7 +101,7 @@ def translated(what: str, location: str) -> t.Iterator[None]:
 
 def _client_sentence(what: str, location: str, error: BaseException) -> str:
     code, status = code_of(error), status_of(error)
-    said = str(getattr(error, "response", {}).get("Error", {}).get("Message", "")).strip().rstrip(".")
+    said = str(_answer(error).get("Error", {}).get("Message", "")).strip().rstrip(".")
     help_text = _HELP_BY_CODE.get(code) or _HELP_BY_STATUS.get(status)
     if help_text is None:
         help_text = "failed. It is the store's own trouble: look at its log, and run again" if status >= 500 else "refused the request"

@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_url import HostPort, default_sslmode, parse_database_url
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login, require_single_line
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login, environment_parameters, require_single_line
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.redaction import url_secrets
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.runner import Secrets
 
@@ -43,17 +43,14 @@ def login_from(params: t.Mapping[str, t.Any], application_name: str, secrets: Se
         url = os.environ.get("DATABASE_URL")
     secrets.add(params["login_password"])
     login = _from_url(url, params, secrets) if url else _from_options(params, secrets)
-    parameters = dict(login.parameters)
-    parameters.setdefault("application_name", application_name)
-    sslmode = default_sslmode(login.hosts, params["ssl_mode"] or parameters.get("sslmode") or os.environ.get("PGSSLMODE"), hostaddr=parameters.get("hostaddr"))
-    parameters["sslmode"] = sslmode
-    ca_cert = params["ca_cert"] or parameters.get("sslrootcert") or os.environ.get("PGSSLROOTCERT")
-    if ca_cert:
-        parameters["sslrootcert"] = ca_cert
+    parameters = {"application_name": application_name, **environment_parameters(os.environ), **dict(login.parameters)}
+    parameters["sslmode"] = default_sslmode(login.hosts, params["ssl_mode"] or parameters.get("sslmode"), hostaddr=parameters.get("hostaddr"))
+    if params["ca_cert"]:
+        parameters["sslrootcert"] = params["ca_cert"]
     require_single_line({"database": login.database, "login_user": login.user, "login_host": login.address(), **parameters})
     return Login(
         database=login.database,
-        hosts=login.hosts,
+        hosts=tuple(HostPort(host, port or _environment_port()) for host, port in login.hosts),
         user=login.user,
         password=login.password,
         parameters=tuple(parameters.items()),
@@ -73,7 +70,7 @@ def _from_url(url: str, params: t.Mapping[str, t.Any], secrets: Secrets) -> Logi
         notes = (f"These parameters of database_url are not PostgreSQL's and were left aside: {', '.join(facts.dropped_parameters)}.",)
     return Login(
         database=_require_database(params["database"] or facts.database or os.environ.get("PGDATABASE")),
-        hosts=tuple(HostPort(host or os.environ.get("PGHOST", "localhost"), port) for host, port in facts.hosts) or _default_hosts(),
+        hosts=tuple(HostPort(host or os.environ.get("PGHOST", "localhost"), port) for host, port in facts.hosts or [HostPort("", None)]),
         user=facts.user or os.environ.get("PGUSER"),
         password=params["login_password"] or facts.password or _environment_password(secrets),
         parameters=facts.parameters,
@@ -85,19 +82,17 @@ def _from_url(url: str, params: t.Mapping[str, t.Any], secrets: Secrets) -> Logi
 
 def _from_options(params: t.Mapping[str, t.Any], secrets: Secrets) -> Login:
     host = params["login_unix_socket"] or params["login_host"]
-    port = params["login_port"]
-    hosts = (HostPort(host, port),) if host else tuple(HostPort(default, port or default_port) for default, default_port in _default_hosts())
     return Login(
         database=_require_database(params["database"] or os.environ.get("PGDATABASE")),
-        hosts=hosts,
+        hosts=(HostPort(host or os.environ.get("PGHOST", "localhost"), params["login_port"]),),
         user=params["login_user"] or os.environ.get("PGUSER", "postgres"),
         password=params["login_password"] or _environment_password(secrets),
     )
 
 
-def _default_hosts() -> tuple[HostPort, ...]:
+def _environment_port() -> int | None:
     port = os.environ.get("PGPORT", "")
-    return (HostPort(os.environ.get("PGHOST", "localhost"), int(port) if port.isdigit() else None),)
+    return int(port) if port.isdigit() else None
 
 
 def _environment_password(secrets: Secrets) -> str | None:

@@ -56,8 +56,7 @@ def open_store(params: t.Mapping[str, t.Any], secrets: Secrets) -> Store:
         raise BackupError("No store is named. Set bucket (or the environment variable BACKUP_S3_BUCKET), or directory for a store on this host.")
     if params.get("kms_key_id") and params.get("server_side_encryption") != "aws:kms":
         raise BackupError(
-            "kms_key_id is set, but a key is used only by server_side_encryption aws:kms. "
-            "Set server_side_encryption to aws:kms, or leave kms_key_id out."
+            "kms_key_id is set, but a key is used only by server_side_encryption aws:kms. Set server_side_encryption to aws:kms, or leave kms_key_id out."
         )
     concurrency = params.get("max_concurrency", 4)
     if not 1 <= concurrency <= 64:

@@ -245,7 +245,7 @@ class BackgroundTask:
     def _run(self, function: t.Callable[[], t.Any]) -> None:
         try:
             self._outcome.put((function(), None))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (it is raised by whoever asks for the result)
             self.failed = True
             self._outcome.put((None, error))
 

@@ -104,9 +104,7 @@ class BackupPlan:
         }
 
     def command(self, snapshot: str) -> list[str]:
-        return pg_dump_command(
-            self.client, self.compression, self.request.selection, lock_wait_timeout=self.request.lock_wait_timeout, snapshot=snapshot
-        )
+        return pg_dump_command(self.client, self.compression, self.request.selection, lock_wait_timeout=self.request.lock_wait_timeout, snapshot=snapshot)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -342,9 +340,7 @@ def _selection_refusal(selection: Selection, relations: t.Sequence[preflight.Rel
 
 
 def _without_rows(relations: t.Sequence[preflight.Relation], server: preflight.ServerFacts) -> set[int]:
-    return {
-        relation.oid for relation in relations if relation.persistence == "t" or (relation.persistence == "u" and server.in_recovery)
-    }
+    return {relation.oid for relation in relations if relation.persistence == "t" or (relation.persistence == "u" and server.in_recovery)}
 
 
 def _plan_warnings(server: preflight.ServerFacts, session: Session, client: Client, tables: int) -> t.Iterator[str]:

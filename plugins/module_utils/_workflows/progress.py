@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import typing as t
 
@@ -53,8 +54,7 @@ class TimeLimit:
         """Raise when the limit has passed."""
         if self.expired:
             raise TimeLimitError(
-                f"The backup did not end within timeout ({self._seconds} seconds), so it was stopped and nothing was published. "
-                "Set timeout to more seconds."
+                f"The backup did not end within timeout ({self._seconds} seconds), so it was stopped and nothing was published. Set timeout to more seconds."
             )
 
     def _expire(self) -> None:
@@ -62,4 +62,6 @@ class TimeLimit:
             self.expired = True
             stops = list(self._stops)
         for stop in stops:
-            stop()
+            # One that fails must not keep the others running.
+            with contextlib.suppress(Exception):
+                stop()

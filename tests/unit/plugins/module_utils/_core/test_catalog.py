@@ -33,7 +33,9 @@ def proof(key: str, size: int = 1000) -> bytes:
     return dump_manifest(manifest(key=key, name=key.rpartition("_")[0], archive={"size": size, "sha256": "a" * 64}))
 
 
-def catalog_of(*keys: str, name: str | None = None, prefix: str = "", sizes: dict[str, int] | None = None, manifests: dict[str, bytes] | None = None) -> Catalog:
+def catalog_of(
+    *keys: str, name: str | None = None, prefix: str = "", sizes: dict[str, int] | None = None, manifests: dict[str, bytes] | None = None
+) -> Catalog:
     """Return the catalog of a store in which each manifest listed says that its archive has 1000 bytes."""
     objects = [stored(key, (sizes or {}).get(key, 1000)) for key in keys]
     read = {key: proof(key.removesuffix(naming.MANIFEST_SUFFIX)) for key in manifests_to_read(objects, prefix, name)}
@@ -218,7 +220,7 @@ def test_a_restore_point_that_is_none_is_refused(restore_point: str, sentence: s
 
 def test_a_broken_backup_is_refused_by_its_own_reason() -> None:
     catalog = catalog_of(naming.manifest_key(archive_key()))
-    with pytest.raises(BackupError, match="The archive .* is missing"):
+    with pytest.raises(BackupError, match=r"The archive .* is missing"):
         resolve_restore_point(catalog, archive_key(), "")
 
 

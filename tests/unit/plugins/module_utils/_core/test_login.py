@@ -125,7 +125,7 @@ def test_a_password_that_the_file_cannot_express_is_refused_without_showing_it(p
 
 @pytest.mark.parametrize("value", ["a\nb", "\0", "\t", "a\x1b[0m"])
 def test_control_characters_in_options_are_refused_by_name(value: str) -> None:
-    with pytest.raises(BackupError, match="^login_host holds a control character"):
+    with pytest.raises(BackupError, match=r"^login_host holds a control character"):
         require_single_line({"database": "workon", "login_user": None, "login_host": value})
 
 

@@ -24,7 +24,7 @@ inner = st.one_of(
     st.sampled_from([".dump", "_2026-01-08_103000", "_2026-01-08_103000.dump", ".manifest.json", ".globals.sql", "_x"]),
 )
 names = st.builds(lambda first, rest: (first + "".join(rest))[:100], edge, st.lists(inner, max_size=4))
-seconds = st.datetimes(dt.datetime(1970, 1, 1), dt.datetime(9999, 12, 31), timezones=st.just(dt.timezone.utc)).map(lambda when: when.replace(microsecond=0))
+seconds = st.integers(0, 200_000_000_000).map(lambda second: dt.datetime.fromtimestamp(second, dt.timezone.utc))
 prefixes = st.sampled_from(["", "backups", "a/b"])
 
 
@@ -49,8 +49,7 @@ def test_app_never_sees_app_x() -> None:
 
 @given(names, seconds)
 def test_keys_in_the_order_of_the_alphabet_are_in_the_order_of_time(name: str, started: dt.datetime) -> None:
-    later = started + dt.timedelta(seconds=1) if started.year < 9999 else started
-    assert naming.archive_key("", name, started) <= naming.archive_key("", name, later)
+    assert naming.archive_key("", name, started) < naming.archive_key("", name, started + dt.timedelta(seconds=1))
 
 
 @pytest.mark.parametrize("name", ["workon", "a", "A.b-c_d", "0", "x" * 100])
@@ -66,7 +65,7 @@ def test_a_name_that_some_store_would_mangle_is_refused(name: str) -> None:
 
 def test_the_default_name_is_the_database_s_and_is_never_mangled() -> None:
     assert naming.default_name("workon") == "workon"
-    with pytest.raises(BackupError, match="The database name 'Häuser' cannot be used.*Set name to"):
+    with pytest.raises(BackupError, match=r"The database name 'Häuser' cannot be used.*Set name to"):
         naming.default_name("Häuser")
 
 
@@ -85,7 +84,7 @@ def test_a_prefix_that_leads_elsewhere_is_refused(prefix: str) -> None:
         naming.normalize_prefix(prefix)
 
 
-@pytest.mark.parametrize("started", [dt.datetime(2026, 1, 8), STARTED.astimezone(dt.timezone(dt.timedelta(hours=1)))], ids=["naive", "another zone"])
+@pytest.mark.parametrize("started", [STARTED.replace(tzinfo=None), STARTED.astimezone(dt.timezone(dt.timedelta(hours=1)))], ids=["naive", "another zone"])
 def test_a_key_is_made_of_utc_alone(started: dt.datetime) -> None:
     with pytest.raises(ValueError, match="UTC"):
         naming.archive_key("", "workon", started)

@@ -60,7 +60,7 @@ def test_a_role_that_may_read_everything_passes() -> None:
         ({"readable": False}, 'The role Backup has no SELECT on table public.users. Grant it (on PostgreSQL 14 and newer: GRANT pg_read_all_data TO "Backup")'),
         ({"readable": False, "kind": "p"}, "has no SELECT on table public.users."),
         ({"readable": False, "kind": "S"}, "has no SELECT on sequence public.users. Grant it, or leave the sequences out"),
-        ({"row_security": True}, 'Row security hides rows of table public.users from the role Backup, so a backup would be incomplete. Use the owner or'),
+        ({"row_security": True}, "Row security hides rows of table public.users from the role Backup, so a backup would be incomplete. Use the owner or"),
         ({"readable": False, "excluded_by": "exclude_table_data"}, "has no SELECT on table public.users"),
     ],
 )
