@@ -67,7 +67,7 @@ def lint(session: nox.Session) -> None:
             (("mypy", "--python-version=3.10", f"--package={_PACKAGE}"), {"MYPYPATH": collections}),
             (("mypy", "--python-version=3.11", "--package=harness", "--package=checks"), {"MYPYPATH": tests}),
             (("reuse", "lint", "--quiet"), {}),
-            (("ansible-lint", "--offline", "--quiet"), {"ANSIBLE_COLLECTIONS_PATH": collections, "ANSIBLE_HOME": str(CACHE / "ansible")}),
+            (("ansible-lint", "--offline"), {"ANSIBLE_COLLECTIONS_PATH": collections, "ANSIBLE_HOME": str(CACHE / "ansible")}),
         )
         if not _passes(session, binaries, *command, **settings)
     ]

@@ -35,6 +35,8 @@ from harness.stores import MinIO, RcloneS3, SeaweedFS, StoreServer
 
 _STORES: dict[str, type[StoreServer]] = {"minio": MinIO, "seaweedfs": SeaweedFS, "rclone": RcloneS3}
 _DATABASE, _LARGE, _EMPTY = "bench", "bench_large", "bench_empty"
+_LEGEND = """(wall and CPU: medians; ratio: median of the ratios within each round; others: cores used by everything else meanwhile;
+memory and temp disk: worst round; written: what the kernel counted as written to any disk)"""
 _DEFAULT = "A,B,C,playbook"
 
 
@@ -52,7 +54,7 @@ def main() -> None:
         measured = _rounds(surroundings, wanted, _fill(surroundings, _DATABASE, options.size), options.rounds) if wanted else {}
         if measured:
             print("\n" + report.comparison(measured))
-            print("(wall and CPU: medians; ratio: median of the ratios within each round; memory and temp disk: worst round; written: to any disk, by the kernel's count)")
+            print(_LEGEND)
         large = _large(surroundings, wanted, options)
         fixed_cost = _fixed_cost(surroundings, options)
     print("\n" + report.goals(measured.get("B"), measured.get("A"), large, fixed_cost))

@@ -13,7 +13,7 @@ from harness.postgres import PostgresServer
 GB = 1000**3
 
 # Measured: what the statements below make at scale 1, with indexes, on PostgreSQL 17 and 18.
-_BYTES_AT_SCALE_1 = 1.1 * GB
+_BYTES_AT_SCALE_1 = 1.12 * GB
 
 # Whatever the machine does on its own is noise between A and B; durability stays as it is in life. Without WAL for new tables loading is twice as fast.
 SERVER_SETTINGS = {
@@ -31,13 +31,13 @@ SERVER_SETTINGS = {
 _SEED = 20260108
 
 # Every value comes from a hash of its row's number, so that neither plans nor parallel workers change it. The pool holds sentences of a made-up
-# language whose words are as unevenly frequent as real ones; texts are put together from it, because making each word anew takes minutes.
+# language: 6,000 words, unevenly frequent as real ones are, and compressed by gzip as fast and as small as English. Texts are put together from
+# it, because making each word anew takes minutes.
 _POOL = f"""
 CREATE TEMP TABLE pool AS
 SELECT n, (
-    SELECT string_agg(substr('quaerendoinvenietislaboromniavincitveritastemporisfiliafestinalentesapereaudeperasperaadastra',
-        1 + (pow(((hashint8extended(n * 100 + w, {_SEED}) & 65535) / 65536.0), 3) * 80)::int, 2 + (hashint8extended(n * 100 + w, {_SEED + 1}) & 7)::int), ' ')
-    FROM generate_series(1, 14) AS w
+    SELECT string_agg(translate(substr(md5(word::text), 1, 2 + word % 8), '0123456789abcdef', 'etaoinshrdlumcyp'), ' ')
+    FROM (SELECT (pow((hashint8extended(n * 100 + w, {_SEED}) & 1048575) / 1048576.0, 3) * 6000)::int AS word FROM generate_series(1, 14) AS w) AS words
 ) AS sentence
 FROM generate_series(0, 32767) AS n;
 CREATE UNIQUE INDEX ON pool (n);
@@ -96,7 +96,7 @@ def _events(scale: float) -> list[str]:
 
 
 def _shop(scale: float) -> list[str]:
-    customers, orders, items, documents = (round(number * scale) for number in (110_000, 380_000, 1_000_000, 24_000))
+    customers, orders, items, documents = (round(number * scale) for number in (110_000, 380_000, 1_000_000, 9_000))
     return [
         "CREATE SCHEMA shop",
         "CREATE TYPE shop.status AS ENUM ('new', 'paid', 'sent', 'returned')",

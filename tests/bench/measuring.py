@@ -35,12 +35,14 @@ class Cost:
 
     ``peak_memory`` is the largest resident set of the first process of any command. ``temporary_disk`` is what lay in TMPDIR, or was deleted and
     still open, at the worst moment that was looked at; ``written`` is what the kernel counted as written by the commands and all their children.
+    ``foreign_cpu`` is what everything else on this machine used meanwhile: it tells how far the wall time can be trusted.
     """
 
     wall: float
     client_cpu: float
     server_cpu: float
     store_cpu: float
+    foreign_cpu: float
     peak_memory: int
     temporary_disk: int
     written: int
@@ -53,16 +55,18 @@ class CommandFailed(RuntimeError):
 
 def measure(commands: Sequence[Command], environment: Mapping[str, str], temporary: Path, *, server: int, store: int) -> Cost:
     """Run commands one after another; ``server`` and ``store`` are the main processes of the two servers."""
-    before = tree_cpu(server), tree_cpu(store)
+    before = tree_cpu(server), tree_cpu(store), machine_cpu()
     started = time.monotonic()
     runs = [_run(command, environment, temporary) for command in commands]
     wall = time.monotonic() - started
-    after = tree_cpu(server), tree_cpu(store)
+    after = tree_cpu(server), tree_cpu(store), machine_cpu()
+    client, of_server, of_store, all_of_it = sum(run.cpu for run in runs), *(late - early for late, early in zip(after, before, strict=True))
     return Cost(
         wall=wall,
-        client_cpu=sum(run.cpu for run in runs),
-        server_cpu=after[0] - before[0],
-        store_cpu=after[1] - before[1],
+        client_cpu=client,
+        server_cpu=of_server,
+        store_cpu=of_store,
+        foreign_cpu=max(0.0, all_of_it - client - of_server - of_store),
         peak_memory=max(run.peak_memory for run in runs),
         temporary_disk=max(run.temporary_disk for run in runs),
         written=sum(run.written for run in runs),
@@ -73,6 +77,13 @@ def measure(commands: Sequence[Command], environment: Mapping[str, str], tempora
 def tree_cpu(pid: int) -> float:
     """Return the CPU seconds of a process and of all its children, also of those that have ended and been waited for."""
     return _cpu(pid, with_ended_children=True) + sum(_cpu(child, with_ended_children=True) for child in descendants(pid))
+
+
+def machine_cpu() -> float:
+    """Return the CPU seconds that this machine has spent on anything."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    # User, nice, system, interrupts and time stolen by the host; the two left out are idle and waiting, and guests are part of user.
+    return sum(fields[:3] + fields[5:8]) / _TICKS
 
 
 def started_children(name: str) -> set[int]:

@@ -45,8 +45,8 @@ class Measured:
 def comparison(measured: Mapping[str, Measured]) -> str:
     """Return the table of all contenders; the ratio is to A."""
     base = measured.get("A")
-    rows = [("", "", "wall s", "ratio", "client", "server", "store", "memory", "temp disk", "written", "archive")]
-    rows.append(("", "", "median", "to A", "CPU s", "CPU s", "CPU s", "peak MiB", "MB", "MB", "MB"))
+    rows = [("", "", "wall s", "ratio", "client", "server", "store", "others", "memory", "temp disk", "written", "archive")]
+    rows.append(("", "", "median", "to A", "CPU s", "CPU s", "CPU s", "cores", "peak MiB", "MB", "MB", "MB"))
     for letter, run in measured.items():
         rows.append(
             (
@@ -57,6 +57,7 @@ def comparison(measured: Mapping[str, Measured]) -> str:
                 f"{run.median(lambda cost: cost.client_cpu):.1f}",
                 f"{run.median(lambda cost: cost.server_cpu):.1f}",
                 f"{run.median(lambda cost: cost.store_cpu):.1f}",
+                f"{run.median(lambda cost: cost.foreign_cpu / cost.wall):.1f}",
                 f"{run.worst(lambda cost: cost.peak_memory) / MIB:.0f}",
                 f"{run.worst(lambda cost: cost.temporary_disk) / MB:.0f}",
                 f"{run.median(lambda cost: cost.written) / MB:.1f}",
@@ -89,7 +90,7 @@ def goals(ours: Measured | None, naive: Measured | None, large: Measured | None,
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Return rows as aligned text: words to the left, figures to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    figures = [column for column in range(len(widths)) if column >= len(widths) - 9 and len(widths) > 4]
+    figures = [column for column in range(len(widths)) if column >= 2 and len(widths) > 4]
     lines = []
     for row in rows:
         cells = [cell.rjust(width) if column in figures else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True))]

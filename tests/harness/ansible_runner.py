@@ -10,11 +10,13 @@ them inherit it. No secret is put into an argument, and after every run everythi
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -256,7 +258,7 @@ def _processes_with(marker: bytes) -> list[Process]:
         try:
             if marker not in (entry / "environ").read_bytes().split(b"\0"):
                 continue
-            name, _, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
+            name, dummy, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
             arguments = tuple((entry / "cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0"))
         except OSError:
             continue
@@ -267,7 +269,5 @@ def _processes_with(marker: bytes) -> list[Process]:
 
 
 def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, 9)
-    except ProcessLookupError:
-        pass
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

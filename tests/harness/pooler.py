@@ -37,10 +37,11 @@ def find_pgbouncer() -> Path | None:
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         return None
     try:
-        program = cached(_TREE, f"Downloading PgBouncer with apt into {CACHE.name}/ (nothing is installed), about 5 s ...", _unpack) / "usr" / "sbin" / "pgbouncer"
+        tree = cached(_TREE, f"Downloading PgBouncer with apt into {CACHE.name}/ (nothing is installed), about 5 s ...", _unpack)
     except (RuntimeError, OSError) as error:
         say(f"PgBouncer is left out. {error}")
         return None
+    program = tree / "usr" / "sbin" / "pgbouncer"
     return program if subprocess.run([program, "--version"], capture_output=True, check=False, env=_environment()).returncode == 0 else None
 
 

@@ -20,13 +20,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 pytest.register_assert_rewrite("harness.ansible_runner", "system.scenes")
 
-from harness.ansible_runner import AnsibleRunner, collections_path  # noqa: E402
+from harness.ansible_runner import AnsibleRunner, collections_path
 
 sys.path.insert(0, str(collections_path()))
 
-from harness import stores  # noqa: E402
-from harness.postgres import PostgresServer, find_installations, installation  # noqa: E402
-from system.scenes import PASSWORD, STORE_SECRET, Bucket, Database, Folder, Verdict  # noqa: E402
+from harness import stores
+from harness.postgres import PostgresServer, find_installations, installation
+from system.scenes import PASSWORD, STORE_SECRET, Bucket, Database, Folder, Verdict
 
 # No test judges durability, and a disk that is waited for only makes them slow.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}

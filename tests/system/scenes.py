@@ -15,14 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import Catalog
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.store import STORE_SPEC, open_store
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.catalog import load_catalog
 from harness.ansible_runner import Outcome
 from harness.postgres import PostgresServer
 from harness.stores import StoreServer
 from harness.waiting import NotYet, wait_for
-
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import Catalog
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.store import STORE_SPEC, open_store
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.catalog import load_catalog
 
 # Each has every character that a URL, a password file, a shell or JSON must escape.
 PASSWORD = "p@ss:w/rd%Canary7"
@@ -144,7 +143,7 @@ class Store(Protocol):
     @property
     def options(self) -> dict[str, Any]: ...
 
-    def keys(self) -> list[str]: ...
+    def listing(self) -> list[str]: ...
 
     def unfinished(self) -> list[str]: ...
 
@@ -165,12 +164,12 @@ class Folder:
     def options(self) -> dict[str, Any]:
         return {"directory": str(self.path)}
 
-    def keys(self) -> list[str]:
+    def listing(self) -> list[str]:
         """Return every file, hidden and unfinished ones included."""
         return sorted(str(path.relative_to(self.path)) for path in self.path.rglob("*") if not path.is_dir())
 
     def unfinished(self) -> list[str]:
-        return [key for key in self.keys() if key.endswith(".partial")]
+        return [key for key in self.listing() if key.endswith(".partial")]
 
     def read(self, key: str) -> bytes:
         return (self.path / key).read_bytes()
@@ -203,7 +202,7 @@ class Bucket:
         """Return the same bucket as reached through a proxy."""
         return replace(self, endpoint_url=endpoint_url)
 
-    def keys(self) -> list[str]:
+    def listing(self) -> list[str]:
         return sorted(self.server.keys(self.name))
 
     def unfinished(self) -> list[str]:
@@ -249,7 +248,7 @@ class Verdict:
 
     def clean_store(self, store: Store, *, before: tuple[str, ...] = (), unfinished: int | None = 0) -> None:
         """Require that a store holds what it held before, by its own account and as the catalog sees it."""
-        assert [key for key in store.keys() if key not in store.unfinished()] == sorted(before)
+        assert [key for key in store.listing() if key not in store.unfinished()] == sorted(before)
         catalog = read_catalog(store)
         assert {backup.key for backup in catalog.backups} == {key.removesuffix(".manifest.json") for key in before if key.endswith(".manifest.json")}
         if unfinished is not None:
@@ -264,7 +263,7 @@ class Verdict:
 
 def read_catalog(store: Store) -> Catalog:
     """Return the catalog that pg_backup_info would print, without the cost of an Ansible run; the module itself has tests of its own."""
-    options = {name: None for name in STORE_SPEC} | {name: spec["default"] for name, spec in STORE_SPEC.items() if "default" in spec}
+    options = dict.fromkeys(STORE_SPEC) | {name: spec["default"] for name, spec in STORE_SPEC.items() if "default" in spec}
     opened = open_store({**options, **store.options}, _NoSecrets())  # type: ignore[arg-type]
     return load_catalog(opened, None)
 
@@ -276,7 +275,7 @@ class _NoSecrets:
 
 def archive_and_manifest(store: Store) -> tuple[str, dict[str, Any]]:
     """Return the key of the only backup in a store, and its manifest."""
-    (manifest_key,) = (key for key in store.keys() if key.endswith(".manifest.json"))
+    (manifest_key,) = (key for key in store.listing() if key.endswith(".manifest.json"))
     manifest: dict[str, Any] = json.loads(store.read(manifest_key))
     return manifest_key.removesuffix(".manifest.json"), manifest
 
@@ -296,4 +295,3 @@ def in_thread(function: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=function, daemon=True)
     thread.start()
     return thread
-

@@ -14,10 +14,10 @@ from typing import Any
 
 import psycopg2
 import pytest
-from harness.postgres import PostgresServer, find_installations
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import fingerprint
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.identifiers import qualified_name
+from harness.postgres import PostgresServer, find_installations
 
 pytestmark = pytest.mark.every_major
 

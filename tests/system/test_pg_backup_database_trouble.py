@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+
 from harness.ansible_runner import AnsibleRunner
 from harness.pooler import PgBouncer, find_pgbouncer
 from harness.ports import free_port

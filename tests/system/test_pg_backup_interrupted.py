@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from harness.ansible_runner import AnsibleRunner, Running
 from harness.faults import FaultyProxy
 from harness.waiting import NotYet, wait_for
@@ -66,11 +67,11 @@ def standstill(ansible: AnsibleRunner, database: Database, bucket: Bucket) -> It
 
 def test_it_ends_well_when_nothing_goes_wrong(verdict: Verdict, standstill: Standstill) -> None:
     running = standstill.start()
-    assert [key for key in standstill.store.keys() if key.endswith(".dump")] == []
+    assert [key for key in standstill.store.listing() if key.endswith(".dump")] == []
     standstill.go_on.set()
     result = running.finish().require_success()
     assert result["backup"]["tables"]["public.big"]["rows"] == _ENOUGH
-    assert standstill.store.keys() == [result["backup"]["key"], f"{result['backup']['key']}.manifest.json"]
+    assert standstill.store.listing() == [result["backup"]["key"], f"{result['backup']['key']}.manifest.json"]
 
 
 def test_no_process_shows_the_password(standstill: Standstill) -> None:
@@ -144,7 +145,9 @@ def test_the_server_stopped(verdict: Verdict, standstill: Standstill) -> None:
 def test_the_session_that_holds_the_snapshot_ended(verdict: Verdict, standstill: Standstill) -> None:
     """pg_dump and the fingerprints would go on undisturbed; that they saw the same moment could not be said any more."""
     running = standstill.start()
-    holder = standstill.database.value("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
+    holder = standstill.database.value(
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
     assert standstill.database.value(f"SELECT pg_terminate_backend({holder}, 5000)")
     standstill.go_on.set()
     verdict.nothing_left(running.finish(), standstill.store, says=("connection to the database server", "was lost", "run again"))
@@ -235,7 +238,7 @@ def test_our_process_killed_while_it_writes_a_file(ansible: AnsibleRunner, verdi
     assert outcome.failed
     assert not outcome.survivors
     verdict.clean_store(folder)
-    assert folder.keys() == []
+    assert folder.listing() == []
 
 
 @contextlib.contextmanager
@@ -252,7 +255,7 @@ def _middle_of_a_file(ansible: AnsibleRunner, database: Database, folder: Folder
 
 
 def _keys_of_the_next_minute(name: str, *, before: int = 0) -> list[str]:
-    now = dt.datetime.now(dt.timezone.utc)
+    now = dt.datetime.now(dt.UTC)
     return [f"{name}_{now + dt.timedelta(seconds=shift):%Y-%m-%d_%H%M%S}.dump" for shift in range(-before, 60)]
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import threading
@@ -14,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from harness.ansible_runner import AnsibleRunner
 from harness.faults import FaultyProxy
 from harness.ports import free_port
-from harness.stores import StoreServer
 from system.scenes import MIB, STORE_SECRET, Bucket, Database, Folder, Verdict, archive_and_manifest, bulk
 
 _PARTS = {"compression": "none", "part_size": 5 * MIB, "max_concurrency": 2}
@@ -154,9 +153,7 @@ def test_a_store_that_crashes(ansible: AnsibleRunner, verdict: Verdict, filled: 
 
 
 @pytest.mark.parametrize("where", [{"query": "partNumber=2"}, {"path": ".manifest.json"}, {"path": "_probe"}], ids=str)
-def test_a_full_store(
-    ansible: AnsibleRunner, verdict: Verdict, filled: Database, bucket: Bucket, proxy: FaultyProxy, where: dict[str, str]
-) -> None:
+def test_a_full_store(ansible: AnsibleRunner, verdict: Verdict, filled: Database, bucket: Bucket, proxy: FaultyProxy, where: dict[str, str]) -> None:
     proxy.store_full(**where)  # type: ignore[arg-type]
     outcome = ansible.run("pg_backup", **filled.options(), **bucket.through(proxy.endpoint_url).options, **_PARTS)
     verdict.nothing_left(outcome, bucket, says=("is full", "Free space", "XMinioStorageFull"))
@@ -202,16 +199,21 @@ def test_a_file_system_that_is_read_only(ansible: AnsibleRunner, verdict: Verdic
         lambda proxy: proxy.lose_answer(method="PUT", path=".manifest.json"),
         lambda proxy: proxy.lose_answer(method="DELETE", path="_probe"),
     ],
-    ids=["part cut off", "asked to slow down", "answer to a part lost", "answer to the end lost", "answer to the manifest lost", "answer to the probe's removal lost"],
+    ids=[
+        "part cut off",
+        "asked to slow down",
+        "answer to a part lost",
+        "answer to the end lost",
+        "answer to the manifest lost",
+        "answer to the probe's removal lost",
+    ],
 )
-def test_a_passing_fault(
-    ansible: AnsibleRunner, filled: Database, bucket: Bucket, proxy: FaultyProxy, fault: Callable[[FaultyProxy], Any]
-) -> None:
+def test_a_passing_fault(ansible: AnsibleRunner, filled: Database, bucket: Bucket, proxy: FaultyProxy, fault: Callable[[FaultyProxy], Any]) -> None:
     rule = fault(proxy)
     result = ansible.run("pg_backup", **filled.options(), **bucket.through(proxy.endpoint_url).options, **_PARTS).require_success()
     assert rule.hits == 1
     key, manifest = archive_and_manifest(bucket)
-    assert bucket.keys() == [key, f"{key}.manifest.json"]
+    assert bucket.listing() == [key, f"{key}.manifest.json"]
     assert bucket.unfinished() == []
     assert manifest["backup_id"] == result["backup"]["backup_id"]
     assert len(bucket.read(key)) == manifest["archive"]["size"]
@@ -224,7 +226,7 @@ def test_keys_that_may_not_delete_or_look(ansible: AnsibleRunner, database: Data
     proxy.answer(403, "AccessDenied", "Access Denied.", method="GET", path="/" + bucket.name + "/")
     result = ansible.run("pg_backup", **database.options(), **bucket.through(proxy.endpoint_url).options).require_success()
     assert any("may not delete" in note for note in result["store"]["notes"])
-    assert any(key.endswith(".manifest.json") for key in bucket.keys())
+    assert any(key.endswith(".manifest.json") for key in bucket.listing())
 
 
 def test_a_store_that_knows_no_conditions(ansible: AnsibleRunner, database: Database, bucket: Bucket) -> None:

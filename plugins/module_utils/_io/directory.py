@@ -138,6 +138,9 @@ class DirectoryUpload:
         self._part = DirectoryPart(part_size)
         self._size = 0
 
+    def cancel(self) -> None:
+        """Do nothing: nobody waits for a buffer here."""
+
     def next_part(self) -> DirectoryPart:
         return self._part
 

@@ -141,6 +141,9 @@ def _connection_sentence(login: Login, text: str) -> str:
 def _statement_sentence(login: Login, error: t.Any) -> str:
     reason = (error.diag.message_primary if error.diag else None) or " ".join(str(error).split())
     if error.pgcode is None or error.pgcode.startswith(("08", "57P")):
-        return f"The connection to the database server at {login.address()} was lost while the database {login.database} was read: {reason}"
+        return (
+            f"The connection to the database server at {login.address()} was lost while the database {login.database} was read: {reason.rstrip('.')}. "
+            "Check the server and the network between, and run again."
+        )
     hint = f" {error.diag.message_hint}" if error.diag and error.diag.message_hint else ""
     return f"The database server at {login.address()} refused a question about the database {login.database}: {reason}.{hint}"

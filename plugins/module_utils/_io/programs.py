@@ -32,6 +32,7 @@ _VERSIONED_DIRECTORIES = (
     "/opt/homebrew/opt/postgresql@*/bin",
 )
 _VERSION = re.compile(r"\(PostgreSQL\) (?P<version>(?P<major>\d+)\S*)")
+_SECONDS_TO_END = 3.0
 _KEPT_STDERR = 64 * 1024
 
 
@@ -177,8 +178,15 @@ class Program:
 
     def kill(self) -> None:
         """End the program and everything it started."""
+        # Asked to end, pg_dump cancels its query; killed, it leaves a server process that waits for a lock and holds others.
+        self._signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_SECONDS_TO_END)
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self._process.pid, number)
 
     def close(self) -> None:
         """Make sure that nothing of the program is left."""

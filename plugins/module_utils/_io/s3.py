@@ -299,7 +299,17 @@ class S3Upload:
             )["UploadId"]
         self._workers = concurrent.futures.ThreadPoolExecutor(options.max_concurrency, thread_name_prefix="upload")
         self._made = 0
+        self._cancelled = False
+        self._abort_sent = False
+        for operation in ("UploadPart", "AbortMultipartUpload"):
+            client.meta.events.register(f"before-send.s3.{operation}", self._refuse_another_try)
         self._free: queue.SimpleQueue[S3Part] = queue.SimpleQueue()
+
+    def cancel(self) -> None:
+        # What is on its way ends by its own time limit; it cannot be called back.
+        self._failure = self._failure or StoreError(f"The upload of {self._key} was stopped.")
+        self._cancelled = True
+        self._free.put(S3Part(0))
 
     def next_part(self) -> S3Part:
         self._raise_failure()
@@ -346,6 +356,7 @@ class S3Upload:
         self._free.put(S3Part(0))
 
     def abort(self) -> None:
+        self.cancel()
         self._workers.shutdown(wait=True, cancel_futures=True)
         with translated(f"abort the upload of {self._key}", self._store.location):
             try:
@@ -353,6 +364,13 @@ class S3Upload:
             except Exception as error:
                 if not is_missing(error):
                     raise
+
+    def _refuse_another_try(self, event_name: str, **dummy: t.Any) -> None:
+        """Keep boto3 from trying again, for minutes, what nobody waits for any more."""
+        aborting = event_name.endswith(".AbortMultipartUpload")
+        if self._cancelled and (self._abort_sent or not aborting):
+            raise StoreError(f"The upload of {self._key} was stopped.")
+        self._abort_sent = self._abort_sent or aborting
 
     def _is_ours(self) -> bool:
         try:

@@ -51,6 +51,9 @@ class Upload(t.Protocol):
     def send(self, part: t.Any, length: int) -> None:
         """Hand over the first ``length`` bytes of a part of this upload; only the last part may be short."""
 
+    def cancel(self) -> None:
+        """Make whoever waits for a buffer fail, and try nothing again; safe from another thread."""
+
     def complete(self, sha256: str) -> dict[str, t.Any]:
         """Make the object visible under its key, unless that exists; return what the store shows of its encryption."""
 

@@ -174,6 +174,7 @@ def carry_out(plan: BackupPlan, session: Session, store: Store, *, redact: Redac
         backup_id = str(uuid.uuid4())
         upload = store.start_upload(plan.key, plan.part_size, {"backup-id": backup_id})
         limit.on_expiry(upload.stop)
+        limit.on_expiry(upload.cancel)
         published = False
         try:
             archive, tables, large_objects, messages = _dump_and_prove(plan, session, snapshot, credentials, upload, redact, limit, progress)
@@ -294,10 +295,21 @@ def _dump_and_prove(
             limit.check()
             if proof.failed:
                 proof.result()
+            _explain_lock_timeout(dump, plan.request.lock_wait_timeout)
             raise
         tables, large_objects = proof.result() or ({}, {"count": None, "content": None})
         limit.check()
         return archive, tables, large_objects, dump.messages()
+
+
+def _explain_lock_timeout(dump: programs.Program, seconds: int) -> None:
+    """Raise the sentence for a dump that ended because a table was locked; pg_dump says it in words of the server that name no option."""
+    said = " ".join(dump.messages())
+    if "LOCK TABLE" in said and "timeout" in said:
+        raise BackupError(
+            f"pg_dump waited longer than lock_wait_timeout ({seconds} seconds) for a table that another session has locked. Nothing was published. "
+            f"Set lock_wait_timeout to more seconds, or end that session. It said: {said}"
+        )
 
 
 class _Attempts:

@@ -15,6 +15,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.err
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import (
     Login,
     client_environment,
+    environment_parameters,
     password_file_line,
     require_single_line,
 )
@@ -60,8 +61,8 @@ def test_the_address_for_messages(hosts: tuple[HostPort, ...], expected: str) ->
 
 def test_neither_text_nor_variables_show_the_password() -> None:
     found = Login("workon", (HostPort("db", 5433),), "backup", SECRET)
-    assert SECRET not in repr(found)
-    assert SECRET not in "".join(client_environment(found).values())
+    assert "s3cr" not in repr(found)
+    assert "s3cr" not in "".join(client_environment(found).values())
 
 
 def test_programs_are_told_what_our_own_session_was_told() -> None:
@@ -131,6 +132,11 @@ def test_control_characters_in_options_are_refused_by_name(value: str) -> None:
 
 def test_ordinary_options_pass() -> None:
     require_single_line({"database": "wörk on'\"\\", "login_user": None, "login_host": ""})
+
+
+def test_what_the_environment_sets_beside_who_and_where() -> None:
+    environment = {"PGHOST": "h", "PGPORT": "1", "PGDATABASE": "d", "PGUSER": "u", "PGPASSWORD": SECRET, "PGSSLCRL": "", "PGSSLKEY": "/key", "HOME": "/"}
+    assert environment_parameters(environment) == {"sslkey": "/key"}
 
 
 def test_no_variable_is_given_twice() -> None:

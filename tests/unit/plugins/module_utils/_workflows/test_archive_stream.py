@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import threading
 import typing as t
@@ -22,6 +23,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
     stream_archive,
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import TimeLimit, silent
+from ansible_collections.workon.postgresql_backup.tests.unit.archives import ARCHIVE, MISSIONS_OID
 from ansible_collections.workon.postgresql_backup.tests.unit.facts import KEY
 
 PATIENCE = 30
@@ -88,12 +90,12 @@ def test_what_pg_restore_cannot_read_to_its_end_is_no_archive(content: bytes) ->
         decoder.close()
 
 
-def stream(script: str, tmp_path: Path, contents: list[t.Any]) -> StreamedArchive:
+def stream(script: str, tmp_path: Path, contents: list[t.Any], part_size: int = 1000) -> StreamedArchive:
     """Send what a shell prints through the whole pass into a directory."""
-    upload = DirectoryStore(str(tmp_path)).start_upload(KEY, 1000, {})
+    upload = DirectoryStore(str(tmp_path)).start_upload(KEY, part_size, {})
     dump = Program(["/bin/sh", "-c", script], redact=same, stdout=subprocess.PIPE)
     try:
-        return stream_archive(
+        streamed = stream_archive(
             dump,
             upload,
             installed[0],
@@ -104,9 +106,55 @@ def stream(script: str, tmp_path: Path, contents: list[t.Any]) -> StreamedArchiv
             estimated_size=0,
             on_contents=contents.append,
         )
+        upload.complete(streamed.sha256)
+        return streamed
     finally:
         dump.close()
         upload.abort()
+
+
+def given(tmp_path: Path, content: bytes) -> tuple[str, Path]:
+    """Return the command that prints the content, and an empty store."""
+    (tmp_path / "given").write_bytes(content)
+    (tmp_path / "store").mkdir()
+    return f"cat {tmp_path}/given", tmp_path / "store"
+
+
+@needs_client
+@pytest.mark.parametrize("part_size", [100, 1000, len(ARCHIVE), len(ARCHIVE) + 1, 1_000_000])
+def test_an_archive_goes_through_whole_with_all_that_is_known_of_it(tmp_path: Path, part_size: int) -> None:
+    script, folder = given(tmp_path, ARCHIVE)
+    contents: list[t.Any] = []
+    streamed = stream(script, folder, contents, part_size)
+    assert (folder / KEY).read_bytes() == ARCHIVE
+    assert (streamed.size, streamed.sha256) == (len(ARCHIVE), hashlib.sha256(ARCHIVE).hexdigest())
+    assert streamed.contents.table_data == {MISSIONS_OID}
+    assert streamed.sequences == {"public.missions_id_seq": {"last_value": 60, "is_called": True}}
+    assert contents == [streamed.contents]
+
+
+ROWS = ARCHIVE.index(b"\x78\x01")
+
+
+@needs_client
+@pytest.mark.parametrize("length", [1, 20, 1000, ROWS, ROWS + 1, len(ARCHIVE) - 20, len(ARCHIVE) - 1])
+def test_an_archive_cut_short_anywhere_is_never_published(tmp_path: Path, length: int) -> None:
+    script, folder = given(tmp_path, ARCHIVE[:length])
+    with pytest.raises(BackupError, match=r"The archive.*Nothing was published"):
+        stream(script, folder, [])
+    assert list(folder.iterdir()) == []
+
+
+@needs_client
+def test_rows_that_cannot_be_decoded_are_never_published(tmp_path: Path) -> None:
+    damaged = bytearray(ARCHIVE)
+    damaged[ROWS + 40] ^= 0xFF
+    script, folder = given(tmp_path, bytes(damaged))
+    contents: list[t.Any] = []
+    with pytest.raises(VerificationError, match="could not be decoded"):
+        stream(script, folder, contents)
+    assert contents[0].table_data == {MISSIONS_OID}
+    assert list(folder.iterdir()) == []
 
 
 @needs_client
@@ -125,6 +173,14 @@ def test_what_is_not_dumped_whole_is_never_published(tmp_path: Path, script: str
         stream(script, tmp_path, contents)
     assert contents == []
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_client
+def test_a_whole_archive_of_a_dump_that_failed_is_never_published(tmp_path: Path) -> None:
+    script, folder = given(tmp_path, ARCHIVE)
+    with pytest.raises(BackupError, match="The database was not dumped: sh ended with status 3"):
+        stream(f"{script}; exit 3", folder, [])
+    assert list(folder.iterdir()) == []
 
 
 @needs_client
