@@ -1,15 +1,11 @@
 # Copyright (c) 2026, WorkOn
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real servers for the system tests, started once; fresh databases and stores for each test.
-
-SYSTEM_TEST_MAJORS chooses the PostgreSQL versions, for example ``15,17,18``; without it the oldest found and 17, or the two newest.
-"""
+"""Real servers for the system tests, started once; fresh databases and stores for each test."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator
@@ -25,22 +21,11 @@ from harness.ansible_runner import AnsibleRunner, collections_path
 sys.path.insert(0, str(collections_path()))
 
 from harness import stores
-from harness.postgres import PostgresServer, find_installations, installation
-from system.scenes import PASSWORD, STORE_SECRET, Bucket, Database, Folder, Verdict
+from harness.postgres import PostgresServer, installation
+from system.scenes import MAJORS, PASSWORD, STORE_SECRET, Bucket, Database, Folder, Verdict
 
 # No test judges durability, and a disk that is waited for only makes them slow.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
-
-
-def _majors() -> tuple[int, ...]:
-    wanted = os.environ.get("SYSTEM_TEST_MAJORS")
-    if wanted:
-        return tuple(sorted(int(major) for major in wanted.split(",")))
-    found = [each.major for each in find_installations()]
-    return (found[0], 17) if 17 in found[1:] else tuple(found[-2:])
-
-
-MAJORS = _majors()
 
 
 def pytest_configure(config: pytest.Config) -> None:

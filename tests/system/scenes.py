@@ -1,12 +1,16 @@
 # Copyright (c) 2026, WorkOn
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the system tests act on: databases and stores on real servers, and the verdict that every failure must pass."""
+"""What the system tests act on: databases and stores on real servers, and the verdict that every failure must pass.
+
+SYSTEM_TEST_MAJORS chooses the PostgreSQL versions, for example ``15,17,18``; without it the oldest found and 17, or the two newest.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import secrets
 import threading
@@ -19,7 +23,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.cat
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.store import STORE_SPEC, open_store
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.catalog import load_catalog
 from harness.ansible_runner import Outcome
-from harness.postgres import PostgresServer
+from harness.postgres import PostgresServer, find_installations
 from harness.stores import StoreServer
 from harness.waiting import NotYet, wait_for
 
@@ -28,6 +32,17 @@ PASSWORD = "p@ss:w/rd%Canary7"
 STORE_SECRET = "S3Kanary/Zebra+77"
 
 MIB = 1024 * 1024
+
+
+def _majors() -> tuple[int, ...]:
+    wanted = os.environ.get("SYSTEM_TEST_MAJORS")
+    if wanted:
+        return tuple(sorted(int(major) for major in wanted.split(",")))
+    found = [each.major for each in find_installations()]
+    return (found[0], 17) if 17 in found[1:] else tuple(found[-2:])
+
+
+MAJORS = _majors()
 
 
 class Database:

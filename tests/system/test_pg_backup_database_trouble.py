@@ -16,8 +16,7 @@ from harness.ansible_runner import AnsibleRunner
 from harness.pooler import PgBouncer, find_pgbouncer
 from harness.ports import free_port
 from harness.postgres import PostgresServer
-from system.conftest import MAJORS
-from system.scenes import PASSWORD, Database, Folder, Verdict
+from system.scenes import MAJORS, PASSWORD, Database, Folder, Verdict
 
 WRONG_PASSWORD = PASSWORD[::-1]
 

@@ -159,9 +159,6 @@ class DirectoryUpload:
             raise VerificationError(f"{self._path} was written with {self._size} bytes, but has {shown}. Nothing was published.")
         return {"server_side": None, "kms_key_id": None}
 
-    def stop(self) -> None:
-        """Nothing waits here."""
-
     def abort(self) -> None:
         with _translated("clean up", self._path):
             self._draft.discard()

@@ -350,11 +350,6 @@ class S3Upload:
                     ) from error
         return self._store.prove(self._key, self._size, self._backup_id)
 
-    def stop(self) -> None:
-        self._failure = self._failure or StoreError(f"The upload of {self._key} was stopped.")
-        # Whoever waits for a free part must wake up to see it.
-        self._free.put(S3Part(0))
-
     def abort(self) -> None:
         self.cancel()
         self._workers.shutdown(wait=True, cancel_futures=True)

@@ -57,9 +57,6 @@ class Upload(t.Protocol):
     def complete(self, sha256: str) -> dict[str, t.Any]:
         """Make the object visible under its key, unless that exists; return what the store shows of its encryption."""
 
-    def stop(self) -> None:
-        """Make whoever sends fail soon; safe from another thread."""
-
     def abort(self) -> None:
         """Throw away everything sent."""
 

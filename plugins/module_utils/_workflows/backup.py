@@ -173,7 +173,6 @@ def carry_out(plan: BackupPlan, session: Session, store: Store, *, redact: Redac
         globals_sql = _dump_globals(plan, credentials, redact) if plan.request.globals else None
         backup_id = str(uuid.uuid4())
         upload = store.start_upload(plan.key, plan.part_size, {"backup-id": backup_id})
-        limit.on_expiry(upload.stop)
         limit.on_expiry(upload.cancel)
         published = False
         try:

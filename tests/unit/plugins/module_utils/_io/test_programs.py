@@ -69,7 +69,7 @@ def test_killing_a_program_kills_everything_that_it_started() -> None:
     assert program.stdout.readline() == b"started\n"
     program.kill()
     assert ends(program.stdout)
-    assert program.wait() == -signal.SIGKILL
+    assert program.wait() == -signal.SIGTERM
     assert program.failure(-signal.SIGKILL) == "sh was ended by signal 9 (SIGKILL)"
     program.close()
 
