@@ -16,7 +16,7 @@ options:
       - The database as a URL, as hosting providers and Prisma write it, for example C(postgresql://user:password@host:5432/database?sslmode=require).
       - Parameters that only Prisma, node-postgres or JDBC understand are mapped to PostgreSQL's own or left aside by name.
         Prisma's C(schema) says where to look for the C(_prisma_migrations) table.
-      - The special characters C(: / ? # [ ] @ %) of a user name or password must be percent-encoded.
+      - 'The special characters V(: / ? # [ ] @ %) of a user name or password must be percent-encoded.'
       - When neither this nor any of O(login_host), O(login_port), O(login_user) and O(login_unix_socket) is set,
         the environment variable E(DATABASE_URL) of the host that runs the module is used.
       - O(database), O(login_password), O(ssl_mode) and O(ca_cert) complete or override what the URL says.

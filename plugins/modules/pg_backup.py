@@ -129,7 +129,8 @@ options:
     default: decode
   pg_bin_dir:
     description:
-      - The directory of the client programs to use. Without it the installed ones are searched: the server's major version, else the smallest newer one.
+      - The directory of the client programs to use.
+      - Without it the installed ones are searched for the server's major version, else the smallest newer one.
     type: path
 requirements:
   - C(pg_dump) and C(pg_restore) of the server's major version or newer on the host that runs the module
@@ -262,8 +263,21 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import TimeLimit, silent
 
 _SELECTION = ("schemas", "exclude_schemas", "exclude_tables", "exclude_table_data")
-_PLAIN = ("name", "environment", "reason", "pinned", "labels", "globals", "compression", "compression_level", "part_size")
-_PLAIN += ("lock_wait_timeout", "fingerprint", "verify", "pg_bin_dir")
+_AS_THEY_ARE = (
+    "name",
+    "environment",
+    "reason",
+    "pinned",
+    "labels",
+    "globals",
+    "compression",
+    "compression_level",
+    "part_size",
+    "lock_wait_timeout",
+    "fingerprint",
+    "verify",
+    "pg_bin_dir",
+)
 
 
 def main() -> None:
@@ -299,7 +313,7 @@ def main() -> None:
         login = login_from(params, f"workon.postgresql_backup on {socket.gethostname()}, process {os.getpid()}", secrets)
         store = open_store(params, secrets)
         selection = Selection(**{option: tuple(params[option]) for option in _SELECTION})
-        request = BackupRequest(selection=selection, **{option: params[option] for option in _PLAIN})
+        request = BackupRequest(selection=selection, **{option: params[option] for option in _AS_THEY_ARE})
         with TimeLimit(params["timeout"]) as limit, Session(login) as session:
             plan = plan_backup(request, session, store, dt.datetime.now(dt.timezone.utc))
             if module.check_mode:

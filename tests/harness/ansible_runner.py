@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import functools
 import json
 import os
 import re
@@ -26,11 +25,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from harness.paths import CHECKOUT
-from harness.process import remove_at_exit
+from checks.tree import linked_tree
 from harness.waiting import NotYet, wait_for
 
-COLLECTION = ("ansible_collections", "workon", "postgresql_backup")
 _RESULT = re.compile(r"^localhost \| (?P<verdict>\S+) => (?=\{)", re.MULTILINE)
 # What a developer's shell may hold and a test must not depend on.
 _FOREIGN = ("ANSIBLE_", "AWS_", "BACKUP_", "DATABASE_URL", "PG", "PYTHON")
@@ -212,24 +209,11 @@ class AnsibleRunner:
             "TMPDIR": str(directory / "tmp"),
             "LC_ALL": "C.UTF-8",
             "ANSIBLE_HOME": str(directory / "home" / ".ansible"),
-            "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
+            "ANSIBLE_COLLECTIONS_PATH": str(linked_tree()),
             "ANSIBLE_PIPELINING": "1",
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_LOCALHOST_WARNING": "0",
         }
-
-
-@functools.cache
-def collections_path() -> Path:
-    """Return a directory in which this checkout stands as a collection."""
-    if CHECKOUT.parts[-3:] == COLLECTION:
-        return CHECKOUT.parents[2]
-    tree = Path(tempfile.mkdtemp(prefix="collections-"))
-    remove_at_exit(tree)
-    place = tree.joinpath(*COLLECTION)
-    place.parent.mkdir(parents=True)
-    place.symlink_to(CHECKOUT)
-    return tree
 
 
 def spellings(secret: str) -> set[str]:

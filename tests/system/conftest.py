@@ -16,11 +16,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 pytest.register_assert_rewrite("harness.ansible_runner", "system.scenes")
 
-from harness.ansible_runner import AnsibleRunner, collections_path
+from checks.tree import linked_tree
 
-sys.path.insert(0, str(collections_path()))
+sys.path.insert(0, str(linked_tree()))
 
 from harness import stores
+from harness.ansible_runner import AnsibleRunner
 from harness.postgres import PostgresServer, installation
 from system.scenes import MAJORS, PASSWORD, STORE_SECRET, Bucket, Database, Folder, Verdict
 

@@ -36,7 +36,6 @@ def backup_result(manifest: Manifest, address: str, store: dict[str, t.Any], dur
             f"{human_size(manifest.size)} in {duration:.1f} s, {checked}, {proof}."
         ),
         "backup": {**manifest.as_dict(), "address": address},
-        # Ansible shows what stands under this key to whoever watches.
         "warnings": manifest.warnings,
         "store": store,
         "duration": round(duration, 3),

@@ -46,8 +46,8 @@ class Secrets:
         return value
 
 
-def run_module(module: AnsibleModule, work: t.Callable[[Secrets], dict[str, t.Any]]) -> t.NoReturn:
-    """Do a module's work and end it: with its result, or with its error as a failed one."""
+def run_module(module: AnsibleModule, work: t.Callable[[Secrets], dict[str, t.Any]]) -> None:
+    """Do a module's work and end the process: with its result, or with its error as a failed one."""
     secrets = Secrets(module)
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _stop)
@@ -62,7 +62,11 @@ def run_module(module: AnsibleModule, work: t.Callable[[Secrets], dict[str, t.An
             msg=secrets.redact(f"An error that this software did not expect stopped the run: {error}. Nothing was published. Please report it."),
             exception=secrets.redact(traceback.format_exc()),
         )
-    module.exit_json(**result)
+    else:
+        # They have an entry of their own in the result, which Ansible makes.
+        for warning in result.pop("warnings", []):
+            module.warn(warning)
+        module.exit_json(**result)
 
 
 class _Stopped(BaseException):

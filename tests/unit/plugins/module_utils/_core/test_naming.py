@@ -109,7 +109,7 @@ def test_what_lies_beside_an_archive() -> None:
         "workon_2026-01-08_103000.dump.manifest.json",
         "workon_2026-01-08_103000.dump\n",
         "workon_२०२६-01-08_103000.dump",
-        "workon_2026-01-08_1०3०0०.dump",
+        "workon_2026-01-08_1२3४5६.dump",
         "_2026-01-08_103000.dump",
         "2026-01-08_103000.dump",
         ".workon_2026-01-08_103000.dump",

@@ -65,12 +65,30 @@ def test_a_program_reads_and_writes_and_ends_with_its_status() -> None:
 
 
 def test_killing_a_program_kills_everything_that_it_started() -> None:
-    program = shell("(echo started; exec sleep 1000) & (exec sleep 1000) & wait")
+    program = shell("(trap '' TERM; echo started; exec sleep 1000) & wait")
     assert program.stdout.readline() == b"started\n"
     program.kill()
     assert ends(program.stdout)
     assert program.wait() == -signal.SIGTERM
-    assert program.failure(-signal.SIGKILL) == "sh was ended by signal 9 (SIGKILL)"
+    assert program.failure(-signal.SIGTERM) == "sh was ended by signal 15 (SIGTERM)"
+    program.close()
+
+
+def test_a_program_is_asked_to_end_before_it_is_made_to() -> None:
+    program = shell("trap 'echo cancelled; exit 1' TERM; echo started; while :; do read -r line; done", stdin=subprocess.PIPE)
+    assert program.stdout.readline() == b"started\n"
+    program.kill()
+    assert program.stdout.read() == b"cancelled\n"
+    assert program.wait() == 1
+    program.close()
+
+
+def test_a_program_that_does_not_end_when_asked_is_made_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "_SECONDS_TO_END", 0.01)
+    program = shell("trap '' TERM; echo started; exec sleep 1000")
+    assert program.stdout.readline() == b"started\n"
+    program.kill()
+    assert program.wait() == -signal.SIGKILL
     program.close()
 
 

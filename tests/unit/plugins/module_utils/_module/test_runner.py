@@ -21,17 +21,24 @@ SECRET = "c4n/ary"
 class Ended(SystemExit):
     """A module's end, as AnsibleModule ends it."""
 
-    def __init__(self, failed: bool, result: dict[str, t.Any]) -> None:
+    def __init__(self, failed: bool, result: dict[str, t.Any], warnings: list[str]) -> None:
         super().__init__(int(failed))
-        self.failed, self.result = failed, result
+        self.failed, self.result, self.warnings = failed, result, warnings
 
 
 class EndingModule(RecordingModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self._warnings: list[str] = []
+
+    def warn(self, warning: str) -> None:
+        self._warnings.append(warning)
+
     def fail_json(self, **result: t.Any) -> t.NoReturn:
-        raise Ended(True, result)
+        raise Ended(True, result, self._warnings)
 
     def exit_json(self, **result: t.Any) -> t.NoReturn:
-        raise Ended(False, result)
+        raise Ended(False, result, self._warnings)
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +66,11 @@ def failing(error: BaseException) -> t.Callable[[Secrets], dict[str, t.Any]]:
 def test_the_result_of_the_work_is_the_module_s() -> None:
     ended = end_of(lambda _secrets: {"changed": True, "msg": "done"})
     assert (ended.failed, ended.result) == (False, {"changed": True, "msg": "done"})
+
+
+def test_warnings_are_handed_to_ansible_which_shows_them() -> None:
+    ended = end_of(lambda _secrets: {"changed": True, "warnings": ["look", "again"]})
+    assert (ended.failed, ended.result, ended.warnings) == (False, {"changed": True}, ["look", "again"])
 
 
 def test_an_error_is_a_failed_result_with_its_details() -> None:
