@@ -239,7 +239,6 @@ refusals:
   elements: str
 """
 
-import datetime as dt
 import os
 import socket
 import typing as t
@@ -250,7 +249,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.com
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.results import backup_result, plan_result
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.postgresql import POSTGRESQL_EXCLUSIVE, POSTGRESQL_SPEC, login_from
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.runner import Secrets, run_module
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.runner import Secrets, run_module, utc_now
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.store import (
     STORE_EXCLUSIVE,
     STORE_SPEC,
@@ -315,10 +314,10 @@ def main() -> None:
         selection = Selection(**{option: tuple(params[option]) for option in _SELECTION})
         request = BackupRequest(selection=selection, **{option: params[option] for option in _AS_THEY_ARE})
         with TimeLimit(params["timeout"]) as limit, Session(login) as session:
-            plan = plan_backup(request, session, store, dt.datetime.now(dt.timezone.utc))
+            plan = plan_backup(request, session, store, utc_now())
             if module.check_mode:
                 return plan_result(plan.as_dict(), plan.store.as_dict(), list(plan.warnings))
-            result = carry_out(plan, session, store, redact=secrets.redact, limit=limit, progress=silent)
+            result = carry_out(plan, session, store, clock=utc_now, redact=secrets.redact, limit=limit, progress=silent)
         return backup_result(result.manifest, result.address, plan.store.as_dict(), result.duration)
 
     run_module(module, work)

@@ -153,11 +153,11 @@ class AnsibleRunner:
         self._forbidden = tuple(fragment for secret in self._secrets for fragment in spellings(secret))
         self._started: list[Running] = []
 
-    def run(self, module: str, *, check: bool = False, environment: Mapping[str, str] | None = None, seconds: float = 120.0, **options: Any) -> Outcome:
-        """Run one module of the collection to its end."""
-        return self.start(module, check=check, environment=environment, **options).finish(seconds=seconds)
+    def run(self, module: str, *, check: bool = False, environment_: Mapping[str, str] | None = None, seconds: float = 120.0, **options: Any) -> Outcome:
+        """Run one module of the collection to its end; ``environment_`` is that of the run, not the module's option of that name."""
+        return self.start(module, check=check, environment_=environment_, **options).finish(seconds=seconds)
 
-    def start(self, module: str, *, check: bool = False, environment: Mapping[str, str] | None = None, **options: Any) -> Running:
+    def start(self, module: str, *, check: bool = False, environment_: Mapping[str, str] | None = None, **options: Any) -> Running:
         """Start one module of the collection."""
         directory = Path(tempfile.mkdtemp(prefix="ansible-run-"))
         for name in ("home", "tmp"):
@@ -180,7 +180,7 @@ class AnsibleRunner:
                 stderr=subprocess.STDOUT,
                 text=True,
                 cwd=directory / "home",
-                env={**self._environment(directory), **(environment or {})},
+                env={**self._environment(directory), **(environment_ or {})},
             )
         running = Running(self, module, directory, child, log)
         self._started.append(running)

@@ -101,7 +101,7 @@ def test_no_suitable_client(ansible: AnsibleRunner, verdict: Verdict, database: 
         outcome = ansible.run("pg_backup", **database.options(pg_bin_dir=str(empty)), **folder.options)
         verdict.nothing_left(outcome, folder, says=("no working pg_dump", "Set pg_bin_dir", str(empty)))
         return
-    outcome = ansible.run("pg_backup", environment={"PATH": str(empty)}, **database.options(pg_bin_dir=None), **folder.options)
+    outcome = ansible.run("pg_backup", environment_={"PATH": str(empty)}, **database.options(pg_bin_dir=None), **folder.options)
     if not outcome.failed:
         pytest.skip(f"PostgreSQL {database.server.installation.major} is installed in the system itself, where it is found without PATH.")
     # Whether this host has an older client in a versioned directory decides between two sentences.

@@ -65,7 +65,7 @@ def test_wrong_keys(ansible: AnsibleRunner, verdict: Verdict, database: Database
 def test_no_keys(ansible: AnsibleRunner, verdict: Verdict, database: Database, bucket: Bucket) -> None:
     options = {name: value for name, value in bucket.options.items() if name not in ("access_key", "secret_key")}
     # The address of cloud machines' own keys would be asked for seconds.
-    outcome = ansible.run("pg_backup", environment={"AWS_EC2_METADATA_DISABLED": "true"}, **database.options(), **options)
+    outcome = ansible.run("pg_backup", environment_={"AWS_EC2_METADATA_DISABLED": "true"}, **database.options(), **options)
     verdict.nothing_left(outcome, bucket, says=("No keys", "Set access_key and secret_key", "AWS_ACCESS_KEY_ID"))
 
 

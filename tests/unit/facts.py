@@ -26,6 +26,7 @@ def manifest(**changes: t.Any) -> Manifest:
         "labels": {},
         "environment": None,
         "started_at": "2026-01-08T10:30:00.000Z",
+        "snapshot_at": "2026-01-08T10:30:00.500Z",
         "finished_at": "2026-01-08T10:31:00.000Z",
         "source": {"database": "workon", "database_size": 8000, "server_version": "16.4"},
         "client": {"version": "16.4"},

@@ -128,11 +128,13 @@ def resolve_restore_point(catalog: Catalog, restore_point: str, prefix: str) -> 
     """
     valid = catalog.valid_backups()
     if restore_point == "latest":
+        _require_one_name(restore_point, valid)
         if not valid:
             raise BackupError(_nothing_found("no valid backup", catalog))
         return valid[0]
     if restore_point.startswith("before:"):
         limit = parse_time(restore_point[len("before:") :], "restore_point")
+        _require_one_name(restore_point, valid)
         for backup in valid:
             if _snapshot_time(backup) < limit:
                 return backup
@@ -151,8 +153,15 @@ def _age_order(backup: Backup) -> tuple[dt.datetime, str]:
 
 
 def _snapshot_time(backup: Backup) -> dt.datetime:
-    """Return the moment whose state the backup holds: its start, because the snapshot is taken then."""
-    return backup.started
+    """Return the moment whose state a valid backup holds."""
+    return parse_time(t.cast(Manifest, backup.manifest).snapshot_at, "snapshot_at")
+
+
+def _require_one_name(restore_point: str, backups: t.Sequence[Backup]) -> None:
+    """Refuse to call one of several databases' backups the newest."""
+    names = sorted({backup.name for backup in backups})
+    if len(names) > 1:
+        raise BackupError(f"The store holds backups of {len(names)} names ({', '.join(names)}), so {restore_point} could mean any of them. Set name to one.")
 
 
 def _nothing_found(what: str, catalog: Catalog) -> str:

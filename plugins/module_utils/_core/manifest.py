@@ -35,8 +35,8 @@ class ManifestError(BackupError):
 class Manifest:
     """Everything known of one backup, as plain JSON data.
 
-    Times are RFC 3339 in UTC, sizes in bytes. ``tables`` maps a quoted qualified name to ``{"rows": int, "content": str | None}``.
-    ``verification`` is ``{"level": "hash" | "decode", "at": time}``.
+    Times are RFC 3339 in UTC, sizes in bytes. The backup holds the database as it was at ``snapshot_at``. ``tables`` maps a quoted
+    qualified name to ``{"rows": int, "content": str | None}``. ``verification`` is ``{"level": "hash" | "decode", "at": time}``.
     """
 
     backup_id: str
@@ -47,6 +47,7 @@ class Manifest:
     labels: dict[str, str]
     environment: str | None
     started_at: str
+    snapshot_at: str
     finished_at: str
     source: dict[str, t.Any]
     client: dict[str, t.Any]
@@ -116,7 +117,7 @@ def load_manifest(content: bytes, key: str) -> Manifest:
     base_name = key.rpartition("/")[2]
     if str(data["key"]).rpartition("/")[2] != base_name:
         raise ManifestError(f"The manifest beside {key} belongs to {data['key']}.")
-    for name in ("started_at", "finished_at"):
+    for name in ("started_at", "snapshot_at", "finished_at"):
         parse_time(str(data[name]), f"{name} in the manifest of {key}")
     return Manifest(**{name: data[name] for name in _FIELDS})
 

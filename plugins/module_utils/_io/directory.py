@@ -43,7 +43,7 @@ class DirectoryStore:
         if not write:
             return StoreFacts("directory", self.location, False, "supported", None, None)
         with _translated("write to", self._folder):
-            _Draft(self._existing_folder(), key).discard()
+            self._probe_writing()
         return StoreFacts("directory", self.location, True, "supported", None, None)
 
     def exists(self, key: str) -> bool:
@@ -112,14 +112,35 @@ class DirectoryStore:
                 return []
             raise
 
+    def _probe_writing(self) -> None:
+        """Publish an empty file the way archives are published, and remove it with the folders that were made for it."""
+        made = [folder for folder in self._folders() if not os.path.isdir(folder)]
+        path = self.address(self.prefix + naming.PROBE_NAME)
+        draft = _Draft(self._existing_folder(), path)
+        try:
+            # One that a killed probe left.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            draft.publish(path)
+            os.unlink(path)
+        finally:
+            draft.discard()
+            for folder in reversed(made):
+                # Another run may have put something there meanwhile.
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+
     def _existing_folder(self) -> str:
-        folder = self._root
         # One by one: makedirs gives its mode to the last folder alone.
-        for part in self.prefix.split("/")[:-1]:
-            folder = os.path.join(folder, part)
+        for folder in self._folders():
             with contextlib.suppress(FileExistsError):
                 os.mkdir(folder, 0o700)
         return self._folder
+
+    def _folders(self) -> list[str]:
+        """Return the folders of the prefix, the outermost first."""
+        parts = self.prefix.split("/")[:-1]
+        return [os.path.join(self._root, *parts[: depth + 1]) for depth in range(len(parts))]
 
 
 class DirectoryPart:
@@ -216,6 +237,8 @@ def _translated(what: str, path: str) -> t.Iterator[None]:
             errno.ENOSPC: "Free space there, or set directory to another file system.",
             errno.EDQUOT: "Free space there, or raise the quota.",
             errno.EFBIG: "Raise this user's file size limit (ulimit -f), or set directory to a file system that takes files of this size.",
+            errno.EPERM: "Set directory to a file system that has hard links (ext4, XFS and the like), and check its owner.",
+            errno.EOPNOTSUPP: "Set directory to a file system that has hard links (ext4, XFS and the like).",
             errno.EACCES: "Set directory to one that this user may write to, or change its owner or mode.",
             errno.EROFS: "Set directory to one that is not mounted read-only.",
             errno.ENOENT: "Check directory and prefix.",

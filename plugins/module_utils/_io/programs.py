@@ -6,6 +6,9 @@
 # Do not use it outside of the collection.
 """The PostgreSQL client programs of this host: finding them, running them, ending them."""
 
+# Ansible's run_command keeps all output in memory and waits for the end; archives have to stream, and be stopped.
+# pylint: disable=ansible-bad-function
+
 from __future__ import annotations
 
 import contextlib
@@ -32,6 +35,7 @@ _VERSIONED_DIRECTORIES = (
     "/opt/homebrew/opt/postgresql@*/bin",
 )
 _VERSION = re.compile(r"\(PostgreSQL\) (?P<version>(?P<major>\d+)\S*)")
+_NOT_FOR_CHILDREN = ("PG", "DATABASE_URL", "AWS_", "BACKUP_S3_")
 _SECONDS_TO_END = 3.0
 _KEPT_STDERR = 64 * 1024
 
@@ -82,7 +86,7 @@ def _offers(client: Client, method: str) -> bool:
         timeout=30,
         check=False,
         stdin=subprocess.DEVNULL,
-        env={"LC_ALL": "C", "PATH": os.environ.get("PATH", "")},
+        env=_plain_environment(),
     )
     return "does not support compression" not in answer.stderr
 
@@ -95,9 +99,7 @@ class Credentials:
 
     def __init__(self, login: Login) -> None:
         self._file: int | None = None
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-        # Messages are matched and stored, so they must be in one language.
-        self.environment = {**kept, "LC_ALL": "C", **client_environment(login)}
+        self.environment = {**_plain_environment(), **client_environment(login)}
         if login.password is not None:
             self._file = _unnamed_file(password_file_line(login.password).encode())
             self.environment["PGPASSFILE"] = f"/dev/fd/{self._file}"
@@ -111,6 +113,13 @@ class Credentials:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _plain_environment() -> dict[str, str]:
+    """Return this process's environment without what says where databases and stores are, and with what."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_FOR_CHILDREN)}
+    # Messages are matched and stored, so they must be in one language.
+    return {**kept, "LC_ALL": "C"}
 
 
 def _unnamed_file(content: bytes) -> int:
@@ -151,7 +160,7 @@ class Program:
                 stdin=stdin,
                 stdout=stdout,
                 stderr=subprocess.PIPE,
-                env=dict(environment) if environment is not None else {**os.environ, "LC_ALL": "C"},
+                env=_plain_environment() if environment is None else dict(environment),
                 pass_fds=tuple(descriptors),
                 start_new_session=True,
                 bufsize=0,
@@ -173,7 +182,8 @@ class Program:
     def wait(self) -> int:
         """Return the exit status once the program has ended (negative: the signal that ended it)."""
         status = self._process.wait()
-        self._drain.join()
+        # Whatever it started may hold standard error open after it has ended.
+        self._drain.join(_SECONDS_TO_END)
         return status
 
     def kill(self) -> None:

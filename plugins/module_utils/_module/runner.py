@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import signal
 import traceback
 import typing as t
@@ -67,6 +68,11 @@ def run_module(module: AnsibleModule, work: t.Callable[[Secrets], dict[str, t.An
         for warning in result.pop("warnings", []):
             module.warn(warning)
         module.exit_json(**result)
+
+
+def utc_now() -> dt.datetime:
+    """Return the time for workflows, which read no clock themselves."""
+    return dt.datetime.now(dt.timezone.utc)
 
 
 class _Stopped(BaseException):

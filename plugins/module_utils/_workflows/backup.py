@@ -161,11 +161,15 @@ def plan_backup(request: BackupRequest, session: Session, store: Store, now: dt.
     )
 
 
-def carry_out(plan: BackupPlan, session: Session, store: Store, *, redact: Redact, limit: TimeLimit, progress: Progress) -> BackupResult:
-    """Dump, prove and publish; on any failure nothing is published."""
+def carry_out(
+    plan: BackupPlan, session: Session, store: Store, *, clock: t.Callable[[], dt.datetime], redact: Redact, limit: TimeLimit, progress: Progress
+) -> BackupResult:
+    """Dump, prove and publish; on any failure nothing is published. ``clock`` returns the time in UTC."""
     began = time.monotonic()
     limit.on_expiry(session.cancel)
     snapshot = session.begin_snapshot()
+    # Read after the export: "before this time" then never takes in what came after it.
+    snapshot_at = format_time(clock())
     credentials = programs.Credentials(session.pinned_login)
     try:
         relations = database_facts.read_relations(session, plan.request.selection)
@@ -197,7 +201,8 @@ def carry_out(plan: BackupPlan, session: Session, store: Store, *, redact: Redac
                 labels=plan.request.labels,
                 environment=plan.request.environment,
                 started_at=format_time(plan.started),
-                finished_at=format_time(plan.started + dt.timedelta(seconds=time.monotonic() - began)),
+                snapshot_at=snapshot_at,
+                finished_at=format_time(clock()),
                 source=_source(plan.server),
                 client={"version": plan.client.version},
                 archive={
@@ -217,7 +222,7 @@ def carry_out(plan: BackupPlan, session: Session, store: Store, *, redact: Redac
                 omitted=omitted,
                 warnings=[*plan.warnings, *messages],
                 encryption={"client_side": None, **encryption},
-                verification={"level": plan.request.verify, "at": format_time(plan.started + dt.timedelta(seconds=time.monotonic() - began))},
+                verification={"level": plan.request.verify, "at": format_time(clock())},
                 **described,
             )
             store.put(naming.manifest_key(plan.key), dump_manifest(manifest), "application/json")

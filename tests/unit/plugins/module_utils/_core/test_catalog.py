@@ -21,7 +21,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.cat
     resolve_restore_point,
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import dump_manifest
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import dump_manifest, format_time
 from ansible_collections.workon.postgresql_backup.tests.unit.facts import STARTED, manifest, stored
 
 
@@ -30,7 +30,10 @@ def archive_key(name: str = "workon", hours: int = 0, prefix: str = "") -> str:
 
 
 def proof(key: str, size: int = 1000) -> bytes:
-    return dump_manifest(manifest(key=key, name=key.rpartition("_")[0], archive={"size": size, "sha256": "a" * 64}))
+    parsed = naming.parse_archive_name(key.rpartition("/")[2])
+    # The content is always a little younger than the key says.
+    moment = format_time((parsed.started if parsed else STARTED) + dt.timedelta(seconds=20))
+    return dump_manifest(manifest(key=key, name=key.rpartition("_")[0], snapshot_at=moment, archive={"size": size, "sha256": "a" * 64}))
 
 
 def catalog_of(
@@ -187,15 +190,24 @@ def test_backups_are_listed_newest_first() -> None:
     [
         ("latest", 1),
         ("before:2030-01-01T00:00:00Z", 1),
-        ("before:2026-01-08T11:30:01Z", 1),
-        ("before:2026-01-08T11:30:00Z", 0),
-        ("before:2026-01-08T12:30:00+01:00", 0),
+        ("before:2026-01-08T11:30:21Z", 1),
+        # Its key is older than this time, its content is not.
+        ("before:2026-01-08T11:30:20Z", 0),
+        ("before:2026-01-08T12:30:20+01:00", 0),
         (archive_key(), 0),
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "p/"])
 def test_a_restore_point_is_one_valid_backup(restore_point: str, hours: int, prefix: str) -> None:
     assert resolve_restore_point(three_backups_the_newest_invalid(prefix), restore_point, prefix).key == archive_key(hours=hours, prefix=prefix)
+
+
+@pytest.mark.parametrize("restore_point", ["latest", "before:2030-01-01T00:00:00Z"])
+def test_a_restore_point_is_never_chosen_among_several_databases(restore_point: str) -> None:
+    keys = with_manifest(archive_key("app")) + with_manifest(archive_key("shop", 1))
+    with pytest.raises(BackupError, match=r"2 names \(app, shop\).*Set name to one"):
+        resolve_restore_point(catalog_of(*keys), restore_point, "")
+    assert resolve_restore_point(catalog_of(*keys, name="app"), restore_point, "").name == "app"
 
 
 def test_a_restore_point_may_be_the_whole_key() -> None:

@@ -216,6 +216,23 @@ def test_a_probe_leaves_no_trace_and_its_failure_is_a_sentence(tmp_path: Path, d
     assert names(tmp_path) == []
 
 
+def test_a_probe_removes_the_folders_that_it_made_and_no_other(tmp_path: Path, drafts: str) -> None:
+    (tmp_path / "there").mkdir()
+    DirectoryStore(str(tmp_path), "there/new/newer").probe(KEY, write=True)
+    assert names(tmp_path) == ["there"]
+    assert names(tmp_path / "there") == []
+
+
+def test_a_probe_refuses_a_file_system_without_hard_links(tmp_path: Path, drafts: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*dummy_args: object, **dummy_options: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    with pytest.raises(StoreError, match="Set directory to a file system that has hard links"):
+        DirectoryStore(str(tmp_path)).probe(KEY, write=True)
+    assert names(tmp_path) == []
+
+
 def test_a_probe_for_reading_writes_nothing(tmp_path: Path) -> None:
     assert DirectoryStore(str(tmp_path), "p").probe("p/", write=False).writable is False
     assert names(tmp_path) == []
