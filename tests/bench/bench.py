@@ -71,7 +71,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         default=_DEFAULT,
         help="what to run: A naive, B ours, C ours without proof, D content fingerprint alone, E decode alone, playbook (default: %(default)s)",
     )
-    parser.add_argument("--large", type=float, nargs="?", const=4.0, default=0.0, metavar="GB", help="also back up a database of this size once, for its memory (4)")
+    large_help = "also back up a database of this size once, for its memory (4 GB if none is given)"
+    parser.add_argument("--large", type=float, nargs="?", const=4.0, default=0.0, metavar="GB", help=large_help)
     parser.add_argument("--postgres", type=int, metavar="MAJOR", help="major version of server and client (default: the newest with zstd)")
     parser.add_argument("--store", choices=_STORES, default="minio", help="S3 server (default: MinIO, or SeaweedFS where that cannot be had)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure of every run there")
@@ -118,9 +119,10 @@ def _contenders(surroundings: Surroundings) -> list[Contender]:
 
 def _introduce(surroundings: Surroundings, options: argparse.Namespace) -> None:
     client = surroundings.server.installation
-    print(f"{database.describe(surroundings.server)}")
-    print(f"client {client.version} {'with' if client.has_zstd else 'without'} zstd; S3 server {surroundings.store.name}; all on this machine: {os.cpu_count()} cores")
-    print(f"{options.rounds} rounds in turn. Other work on this machine disturbs wall times; trust the ratios.", flush=True)
+    print(database.describe(surroundings.server))
+    compression = "with" if client.has_zstd else "without"
+    print(f"client {client.version} {compression} zstd; S3 server {surroundings.store.name}; all of it on this machine, {os.cpu_count()} cores")
+    print(f"{options.rounds} rounds in turn. Ratios of a run in which 'others' stay near 0 are the ones to trust.", flush=True)
 
 
 def _fill(surroundings: Surroundings, name: str, gigabytes: float) -> str:
@@ -174,16 +176,19 @@ def _fixed_cost(surroundings: Surroundings, options: argparse.Namespace) -> floa
         print(f"\nThe fixed cost of the playbook is not measured: {missing}")
         return None
     walls = playbook.walls(surroundings, _EMPTY, options.rounds)
-    print(f"\nansible-playbook playbooks/backup.yml on an empty database: {statistics.median(walls):.2f} s (median of {', '.join(f'{wall:.2f}' for wall in walls)})")
-    return statistics.median(walls)
+    median = statistics.median(walls)
+    each = ", ".join(f"{wall:.2f}" for wall in walls)
+    print(f"\nansible-playbook playbooks/backup.yml on an empty database: {median:.2f} s (median of {each})")
+    return median
 
 
 def _require_room(gigabytes: float) -> None:
     # The database, WAL that is kept, and an archive of at most half its size.
     needed = int(gigabytes * 1.5 * database.GB) + 5 * database.GB
-    free = shutil.disk_usage(tempfile.gettempdir()).free
+    directory = tempfile.gettempdir()
+    free = shutil.disk_usage(directory).free
     if free < needed:
-        sys.exit(f"The bench needs {needed / database.GB:.0f} GB in {tempfile.gettempdir()}, but {free / database.GB:.0f} GB are free. Set TMPDIR or a smaller --size.")
+        sys.exit(f"The bench needs {needed / database.GB:.0f} GB in {directory}, but {free / database.GB:.0f} GB are free. Set TMPDIR or a smaller --size.")
 
 
 def _write_json(path: Path, measured: Mapping[str, report.Measured], large: report.Measured | None, fixed_cost: float | None) -> None:

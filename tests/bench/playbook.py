@@ -33,6 +33,9 @@ def walls(surroundings: Surroundings, database: str, rounds: int) -> list[float]
     inventory.touch(mode=0o600)
     inventory.write_text(json.dumps(_inventory(surroundings, database)))
     taken = [_wall(surroundings, inventory) for _round in range(rounds + 1)]
+    stored = [key for key in surroundings.store.keys(BUCKET) if key.endswith(".manifest.json")]
+    if len(stored) != len(taken):
+        raise RuntimeError(f"The playbook ran {len(taken)} times, but {len(stored)} backups are in the bucket, so its time means nothing.")
     return taken[1:]
 
 

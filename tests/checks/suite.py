@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -35,14 +36,14 @@ class Verdict:
         return {0: "passed", _SKIPPED: "skipped"}.get(self.status, "failed")
 
 
-def run_all(checks: Sequence[str], *, at_once: int = 2) -> int:
-    """Run these sessions and return the exit status for all; list the longest first."""
+def run_all(checks: Sequence[str], *, command: Sequence[str] = (sys.executable, "-m", "nox", "--session"), at_once: int = 2) -> int:
+    """Run ``command`` with each of the checks and return the exit status for all; list the longest first."""
     LOGS.mkdir(parents=True, exist_ok=True)
     for old in (*LOGS.glob("*.log"), *LOGS.glob("*.xml")):
         old.unlink()
     started = time.monotonic()
     with ThreadPoolExecutor(at_once) as pool:
-        verdicts = list(pool.map(_run_and_tell, checks))
+        verdicts = list(pool.map(functools.partial(_run_and_tell, command), checks))
     red = [verdict for verdict in verdicts if verdict.word == "failed"]
     for verdict in red:
         print(f"\n===== {verdict.check} =====\n{verdict.log.read_text(errors='replace').rstrip()}\n===== end of {verdict.check} =====")
@@ -63,8 +64,8 @@ def skip(reason: str) -> None:
     sys.exit(_SKIPPED)
 
 
-def _run_and_tell(check: str) -> Verdict:
-    verdict = _run(check)
+def _run_and_tell(command: Sequence[str], check: str) -> Verdict:
+    verdict = _run(command, check)
     note = ""
     if verdict.word == "skipped":
         note = "  " + verdict.log.read_text().strip().splitlines()[-1]
@@ -74,12 +75,12 @@ def _run_and_tell(check: str) -> Verdict:
     return verdict
 
 
-def _run(check: str) -> Verdict:
+def _run(command: Sequence[str], check: str) -> Verdict:
     log = LOGS / f"{check.replace('(', '-').replace(')', '')}.log"
     started = time.monotonic()
     with log.open("wb") as output:
         status = subprocess.run(
-            [sys.executable, "-m", "nox", "--session", check],
+            [*command, check],
             cwd=CHECKOUT,
             stdin=subprocess.DEVNULL,
             stdout=output,

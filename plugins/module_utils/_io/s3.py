@@ -29,6 +29,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.err
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sizing import MAXIMUM_PARTS, human_size, largest_archive
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.dependencies import require_boto3
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.s3_errors import (
+    code_of,
     is_missing,
     is_precondition,
     is_unsupported,
@@ -117,8 +118,13 @@ class S3Store:
         found: list[UnfinishedUpload] = []
         with translated("list unfinished uploads", self.location):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._options.bucket, Prefix=self.prefix + starts_with)
-            for page in pages:
-                found += [UnfinishedUpload(item["Key"], item["UploadId"], item.get("Initiated")) for item in page.get("Uploads", ())]
+            try:
+                for page in pages:
+                    found += [UnfinishedUpload(item["Key"], item["UploadId"], item.get("Initiated")) for item in page.get("Uploads", ())]
+            except Exception as error:
+                # rclone's way to say that there is none.
+                if code_of(error) != "NoSuchUpload":
+                    raise
         return found
 
     def read(self, key: str) -> bytes:
