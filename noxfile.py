@@ -70,7 +70,7 @@ def lint(session: nox.Session) -> None:
             (("mypy", "--python-version=3.10", f"--package={_PACKAGE}"), {"MYPYPATH": collections}),
             (("mypy", "--python-version=3.11", "--package=harness", "--package=checks"), {"MYPYPATH": tests}),
             (("reuse", "lint", "--quiet"), {}),
-            (("ansible-lint", "--offline"), {"ANSIBLE_COLLECTIONS_PATH": collections, "ANSIBLE_HOME": str(CACHE / "ansible")}),
+            (("ansible-lint", "--offline"), {"ANSIBLE_COLLECTIONS_PATH": collections}),
         )
         if not _passes(session, binaries, *command, **settings)
     ]
@@ -175,8 +175,10 @@ def _usable(environment: Environment | None) -> Environment:
 
 
 def _run(session: nox.Session, binaries: Path, program: str, *arguments: str, **settings: str) -> None:
-    """Run a program of an environment, with the environment's programs first on PATH unless ``settings`` hold another."""
-    session.run(f"{binaries}/{program}", *arguments, external=True, env={"PATH": _path(binaries), **settings})
+    """Run a program of an environment; by default its siblings are first on PATH and its home is in the cache, so that it litters there."""
+    home = CACHE / "home"
+    home.mkdir(exist_ok=True)
+    session.run(f"{binaries}/{program}", *arguments, external=True, env={"PATH": _path(binaries), "HOME": str(home), **settings})
 
 
 def _passes(session: nox.Session, binaries: Path, program: str, *arguments: str, **settings: str) -> bool:
@@ -205,6 +207,8 @@ def _pytest(session: nox.Session, environment: Environment, report: str, where: 
         f"--junitxml={suite.report_file(report)}",
         where,
         *session.posargs,
+        # The developer's own home: the caches of Go are there.
+        HOME=str(Path.home()),
         HYPOTHESIS_STORAGE_DIRECTORY=str(CACHE / "hypothesis"),
     )
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from harness.postgres import PostgresServer
@@ -139,21 +139,10 @@ def create(server: PostgresServer, name: str, gigabytes: float) -> int:
     """Create and fill a database of about this size; return its bytes on disk."""
     _execute(server, "postgres", [f'CREATE DATABASE "{name}"'])
     scale = gigabytes * GB / _BYTES_AT_SCALE_1
-    failures: list[BaseException] = []
-
-    def fill(statements: list[str]) -> None:
-        try:
-            _execute(server, name, statements)
-        except BaseException as error:
-            failures.append(error)
-
-    loaders = [threading.Thread(target=fill, args=(statements,)) for statements in (_accounts(scale) + _events(scale), _shop(scale))]
+    with ThreadPoolExecutor() as pool:
+        loaders = [pool.submit(_execute, server, name, statements) for statements in (_accounts(scale) + _events(scale), _shop(scale))]
     for loader in loaders:
-        loader.start()
-    for loader in loaders:
-        loader.join()
-    if failures:
-        raise failures[0]
+        loader.result()
     # As a database at rest: hint bits written, statistics there, nothing dirty.
     _execute(server, name, ["VACUUM (FREEZE, ANALYZE)", "CHECKPOINT"])
     return size(server, name)

@@ -116,7 +116,7 @@ def _run(command: Command, environment: Mapping[str, str], temporary: Path) -> _
         with process.stdin as stdin:
             stdin.write(command.stdin)
         output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
+        _pid, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     except BaseException:
         os.killpg(process.pid, signal.SIGKILL)

@@ -59,7 +59,11 @@ class PostgresServer:
         self.socket_directory: Path
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # Ctrl-C too: what was begun has to go
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:

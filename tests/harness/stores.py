@@ -60,7 +60,11 @@ class StoreServer(abc.ABC):
         return self.directory / "data"
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # Ctrl-C too: what was begun has to go
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -165,7 +169,8 @@ class MinIO(StoreServer):
         self._kms_key = base64.b64encode(secrets.token_bytes(32)).decode() if kms else None
 
     def _arguments(self) -> list[str | Path]:
-        return ["server", "--quiet", "--address", f"127.0.0.1:{self.port}", self.data_directory]
+        certificates = self.directory / "certificates"  # or it would look for some in the home directory, and make one
+        return ["server", "--quiet", "--address", f"127.0.0.1:{self.port}", "--certs-dir", certificates, self.data_directory]
 
     def _environment(self) -> Mapping[str, str]:
         encryption = {"MINIO_KMS_SECRET_KEY": f"harness:{self._kms_key}"} if self._kms_key else {}

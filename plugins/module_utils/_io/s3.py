@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import concurrent.futures
+import contextlib
 import dataclasses
 import datetime as dt
 import email.utils
@@ -167,10 +168,15 @@ class S3Store:
         """Return the parameter that forbids overwriting, unless this store rejects it."""
         return {"IfNoneMatch": "*"} if self._conditional else {}
 
-    def prove(self, key: str, size: int, backup_id: str | None) -> dict[str, t.Any]:
+    def shown_id(self, key: str) -> str | None:
+        """Return the id of the backup that an object says it belongs to."""
+        return t.cast("str | None", (self._permitted_head(key) or {}).get("Metadata", {}).get(_BACKUP_ID))
+
+    def prove(self, key: str, size: int, backup_id: str | None, *, by_id: bool = False) -> dict[str, t.Any]:
         """Check that the object is there as sent; return what the store shows of its encryption.
 
         Keys that may write but not read get 403 from HEAD; then the listing proves the size, unless encryption was asked for.
+        Some servers (rclone) forget the metadata of objects sent in parts; ``by_id`` says that an object without our id is not enough.
         """
         head = self._permitted_head(key)
         if head is None:
@@ -178,7 +184,7 @@ class S3Store:
             ours = shown == size
         else:
             shown = int(head["ContentLength"]) if head else None
-            ours = shown == size and (not backup_id or head["Metadata"].get(_BACKUP_ID) == backup_id)
+            ours = shown == size and head.get("Metadata", {}).get(_BACKUP_ID) in ((backup_id,) if by_id else (backup_id, None))
         if not ours:
             found = "nothing" if shown is None else f"{shown} bytes"
             raise VerificationError(f"{self.address(key)} was uploaded with {size} bytes, but the store shows {found} of ours there. Nothing was published.")
@@ -354,7 +360,17 @@ class S3Upload:
                         f"The key {self._store.address(self._key)} appeared while the backup ran, and a backup is never overwritten. "
                         "Run again, or set another name."
                     ) from error
-        return self._store.prove(self._key, self._size, self._backup_id)
+        try:
+            return self._store.prove(self._key, self._size, self._backup_id)
+        except BackupError:
+            self._withdraw()
+            raise
+
+    def _withdraw(self) -> None:
+        """Remove an object that was completed and could not be proved, if it shows that it is ours."""
+        with contextlib.suppress(BackupError):
+            if self._store.shown_id(self._key) == self._backup_id:
+                self._store.delete(self._key)
 
     def abort(self) -> None:
         self.cancel()
@@ -375,7 +391,7 @@ class S3Upload:
 
     def _is_ours(self) -> bool:
         try:
-            self._store.prove(self._key, self._size, self._backup_id)
+            self._store.prove(self._key, self._size, self._backup_id, by_id=True)
         except BackupError:
             return False
         return True
