@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -214,7 +213,9 @@ def _pytest(session: nox.Session, environment: Environment, report: str, where: 
 
 
 def _play(environment: Environment, script: str, arguments: list[str]) -> None:
-    """Run a script whose output and exit status are the session's."""
+    """Become a script, so that nothing stands between it and the terminal: it cleans up after Ctrl-C, and nox would not wait for that."""
     binaries = environments.ensure(environment)
     settings = {"ANSIBLE_COLLECTIONS_PATH": str(tree.linked_tree()), "PATH": _path(binaries)}
-    sys.exit(subprocess.run([f"{binaries}/python", script, *arguments], cwd=CHECKOUT, env={**os.environ, **settings}, check=False).returncode)
+    sys.stdout.flush()
+    os.chdir(CHECKOUT)
+    os.execve(f"{binaries}/python", [f"{binaries}/python", script, *arguments], {**os.environ, **settings})

@@ -169,7 +169,7 @@ class AnsibleRunner:
         shown = {name: f"{{{{ hidden.{name} }}}}" if name in hidden else value for name, value in options.items()}
         command = [
             str(Path(self._python).with_name("ansible")), "localhost", "--connection=local", "-vvvv", f"--extra-vars=@{private}",
-            f"--module-name=workon.postgresql_backup.{module}", f"--args={json.dumps(shown)}", *(["--check"] if check else []),
+            f"--module-name=workon.postgresql_backup.{module}", *([f"--args={json.dumps(shown)}"] if shown else []), *(["--check"] if check else []),
         ]  # fmt: skip
         log = directory / "output"
         with log.open("w") as output:

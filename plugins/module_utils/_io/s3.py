@@ -116,9 +116,21 @@ class S3Store:
         return found
 
     def list_unfinished(self, starts_with: str = "") -> list[UnfinishedUpload]:
+        wanted = self.prefix + starts_with
+        found = self._list_uploads(wanted)
+        if not found and wanted:
+            # MinIO takes the prefix for a whole key and finds nothing; where listing all of them is not permitted, the first answer has to do.
+            try:
+                found = [upload for upload in self._list_uploads("") if upload.key.startswith(wanted)]
+            except StoreError as error:
+                if error.details.get("store_status") != 403:
+                    raise
+        return found
+
+    def _list_uploads(self, prefix: str) -> list[UnfinishedUpload]:
         found: list[UnfinishedUpload] = []
         with translated("list unfinished uploads", self.location):
-            pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._options.bucket, Prefix=self.prefix + starts_with)
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._options.bucket, Prefix=prefix)
             try:
                 for page in pages:
                     found += [UnfinishedUpload(item["Key"], item["UploadId"], item.get("Initiated")) for item in page.get("Uploads", ())]
