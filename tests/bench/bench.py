@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from bench import database, playbook, report
 from bench.contenders import BUCKET, Contender, Naive, Ours, Surroundings
-from bench.measuring import Cost, measure, started_children
+from bench.measuring import Command, Cost, measure, started_children
 from harness.installations import Installation, find_installations, installation
 from harness.postgres import PostgresServer
 from harness.process import exit_on_sigterm
@@ -57,7 +57,8 @@ def main() -> None:
             print(_LEGEND)
         large = _large(surroundings, wanted, options)
         fixed_cost = _fixed_cost(surroundings, options)
-    print("\n" + report.goals(measured.get("B"), measured.get("A"), large, fixed_cost))
+        with_zstd = surroundings.server.installation.has_zstd
+    print("\n" + report.goals(measured.get("B"), measured.get("A"), large, fixed_cost, with_zstd=with_zstd))
     if options.json:
         _write_json(options.json, measured, large, fixed_cost)
 
@@ -146,17 +147,21 @@ def _rounds(surroundings: Surroundings, contenders: Sequence[Contender], name: s
 
 
 def _measure(surroundings: Surroundings, contender: Contender, name: str) -> tuple[Cost, int]:
-    """Run one contender once, from the same state; return its cost and the size of its archive."""
+    """Run one contender once; return its cost and the size of its archive."""
+    cost = _run(surroundings, lambda temporary: contender.commands(name, temporary), contender.environment())
+    size = contender.archive_size()
+    contender.clean()
+    return cost, size
+
+
+def _run(surroundings: Surroundings, commands: Callable[[Path], Sequence[Command]], environment: Mapping[str, str]) -> Cost:
+    """Measure commands, always from the same state: nothing is left to be written, the temporary directory is empty."""
     database.settle(surroundings.server)
     os.sync()
     server = int((surroundings.server.directory / "postmaster.pid").read_text().split()[0])
     (store,) = started_children(surroundings.store.program)
     with tempfile.TemporaryDirectory(prefix="temporary-", dir=surroundings.scratch) as temporary:
-        directory = Path(temporary)
-        cost = measure(contender.commands(name, directory), contender.environment(), directory, server=server, store=store)
-    size = contender.archive_size()
-    contender.clean()
-    return cost, size
+        return measure(commands(Path(temporary)), environment, Path(temporary), server=server, store=store)
 
 
 def _large(surroundings: Surroundings, contenders: Sequence[Contender], options: argparse.Namespace) -> report.Measured | None:
@@ -164,7 +169,7 @@ def _large(surroundings: Surroundings, contenders: Sequence[Contender], options:
     if not options.large or ours is None:
         return None
     measured = _rounds(surroundings, [ours], _fill(surroundings, _LARGE, options.large), 1)
-    print(report.comparison(measured))
+    print("\n" + report.comparison(measured))
     return measured["B"]
 
 
@@ -175,10 +180,11 @@ def _fixed_cost(surroundings: Surroundings, options: argparse.Namespace) -> floa
     if missing:
         print(f"\nThe fixed cost of the playbook is not measured: {missing}")
         return None
-    walls = playbook.walls(surroundings, _EMPTY, options.rounds)
-    median = statistics.median(walls)
-    each = ", ".join(f"{wall:.2f}" for wall in walls)
-    print(f"\nansible-playbook playbooks/backup.yml on an empty database: {median:.2f} s (median of {each})")
+    costs = playbook.costs(surroundings, _EMPTY, options.rounds, lambda command, environment: _run(surroundings, lambda _temporary: [command], environment))
+    median = statistics.median(cost.wall for cost in costs)
+    each = ", ".join(f"{cost.wall:.2f}" for cost in costs)
+    cpu, others = (statistics.median(figures) for figures in zip(*((cost.client_cpu, cost.foreign_cpu / cost.wall) for cost in costs), strict=True))
+    print(f"\nansible-playbook playbooks/backup.yml on an empty database: {median:.2f} s (median of {each}); {cpu:.1f} CPU s, others {others:.1f} cores")
     return median
 
 

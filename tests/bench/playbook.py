@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
-import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench.contenders import BUCKET, Surroundings
+from bench.measuring import Command, Cost
 from harness.paths import CHECKOUT
 
 _PLAYBOOK = CHECKOUT / "playbooks" / "backup.yml"
@@ -27,12 +27,14 @@ def missing() -> str | None:
     return None
 
 
-def walls(surroundings: Surroundings, database: str, rounds: int) -> list[float]:
-    """Return the seconds that each run of the playbook took; a first one that fills caches is left out."""
+def costs(surroundings: Surroundings, database: str, rounds: int, run: Callable[[Command, Mapping[str, str]], Cost]) -> list[Cost]:
+    """Return what each run of the playbook took; a first one that fills caches is left out."""
     inventory = surroundings.scratch / "inventory.json"
     inventory.touch(mode=0o600)
     inventory.write_text(json.dumps(_inventory(surroundings, database)))
-    taken = [_wall(surroundings, inventory) for _round in range(rounds + 1)]
+    command = Command([str(_ansible_playbook()), "-i", str(inventory), str(_PLAYBOOK), "-e", "target=bench"])
+    environment = surroundings.environment() | {"ANSIBLE_COLLECTIONS_PATH": str(surroundings.collections()), "ANSIBLE_NOCOLOR": "1"}
+    taken = [run(command, environment) for _round in range(rounds + 1)]
     stored = [key for key in surroundings.store.keys(BUCKET) if key.endswith(".manifest.json")]
     if len(stored) != len(taken):
         raise RuntimeError(f"The playbook ran {len(taken)} times, but {len(stored)} backups are in the bucket, so its time means nothing.")
@@ -55,17 +57,6 @@ def _inventory(surroundings: Surroundings, database: str) -> dict[str, object]:
             },
         }
     }
-
-
-def _wall(surroundings: Surroundings, inventory: Path) -> float:
-    command = [str(_ansible_playbook()), "-i", str(inventory), str(_PLAYBOOK), "-e", "target=bench"]
-    environment = surroundings.environment() | {"ANSIBLE_COLLECTIONS_PATH": str(surroundings.collections()), "ANSIBLE_NOCOLOR": "1"}
-    started = time.monotonic()
-    result = subprocess.run(command, env=environment, cwd=CHECKOUT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    taken = time.monotonic() - started
-    if result.returncode:
-        raise RuntimeError(f"The playbook failed:\n{result.stdout[-3000:]}{result.stderr[-1000:]}")
-    return taken
 
 
 def _ansible_playbook() -> str | None:

@@ -38,6 +38,13 @@ def test_a_wrong_password(ansible: AnsibleRunner, verdict: Verdict, database: Da
     assert WRONG_PASSWORD not in outcome.output
 
 
+@pytest.mark.parametrize("where", ["login_user", "database"])
+def test_a_password_pasted_into_the_wrong_option(ansible: AnsibleRunner, verdict: Verdict, database: Database, folder: Folder, where: str) -> None:
+    """The server repeats the name that it does not know, and so does Ansible; neither may show what is also the password."""
+    outcome = ansible.run("pg_backup", **database.login(**{where: PASSWORD}), **folder.options)
+    verdict.nothing_left(outcome, folder, says=("********",))
+
+
 def test_no_password(ansible: AnsibleRunner, verdict: Verdict, database: Database, folder: Folder) -> None:
     options = database.login()
     del options["login_password"]

@@ -53,7 +53,7 @@ CREATE TABLE dropped_column (a int, b int, c int);
 INSERT INTO dropped_column VALUES (1, 2, 3);
 ALTER TABLE dropped_column DROP COLUMN b;
 CREATE TABLE huge (value text);
-INSERT INTO huge SELECT string_agg(md5(g::text), '') FROM generate_series(1, 1562500) AS g;
+INSERT INTO huge SELECT repeat(string_agg(md5(g::text), ''), 500) FROM generate_series(1, 3125) AS g;
 CREATE VIEW happy AS SELECT * FROM typed WHERE feeling = 'happy';
 CREATE MATERIALIZED VIEW counted AS SELECT feeling, count(*) FROM typed GROUP BY feeling;
 CREATE MATERIALIZED VIEW not_counted AS SELECT 1 AS a WITH NO DATA;
