@@ -106,7 +106,7 @@ options:
     type: int
   lock_wait_timeout:
     description:
-      - How many seconds C(pg_dump) waits for a table that is locked before the backup fails.
+      - How many seconds to wait for a table that another session has locked before the backup fails.
     type: int
     default: 60
   timeout:

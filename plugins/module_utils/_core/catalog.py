@@ -101,7 +101,7 @@ def read_catalog(
     backups: list[Backup] = []
     broken: list[Backup] = []
     for manifest_key, archive_key in archive_of.items():
-        backup = _judge(archive_key, by_key.get(archive_key), manifests.get(manifest_key), prefix)
+        backup = _judge(archive_key, by_key, manifests.get(manifest_key), prefix)
         (backups if archive_key in by_key else broken).append(backup)
     orphans: list[StoredObject] = []
     foreign: list[StoredObject] = []
@@ -183,9 +183,10 @@ def _archives_by_manifest(objects: t.Iterable[StoredObject], prefix: str, name: 
     return found
 
 
-def _judge(archive_key: str, stored: StoredObject | None, content: bytes | None, prefix: str) -> Backup:
+def _judge(archive_key: str, by_key: t.Mapping[str, StoredObject], content: bytes | None, prefix: str) -> Backup:
     parsed = t.cast(naming.ArchiveName, naming.parse_archive_key(archive_key, prefix))
     manifest: Manifest | None = None
+    stored = by_key.get(archive_key)
     problems: list[str] = []
     try:
         if content is None:
@@ -197,13 +198,17 @@ def _judge(archive_key: str, stored: StoredObject | None, content: bytes | None,
         problems.append(f"The archive {archive_key} is missing.")
     elif manifest and stored.size != manifest.size:
         problems.append(f"The archive has {stored.size} bytes; its manifest records {manifest.size}.")
+    if manifest and manifest.globals:
+        beside = by_key.get(str(manifest.globals.get("key")))
+        if beside is None or beside.size != manifest.globals.get("size"):
+            problems.append("The roles and tablespaces stored beside the archive are missing or of another size than its manifest records.")
     return Backup(archive_key, parsed.name, parsed.started, manifest, stored.size if stored else None, tuple(problems))
 
 
 def _kind(key: str, prefix: str, name: str | None) -> t.Literal["archive", "belongs", "other", "foreign"]:
     """Say what a key is: one of our archives, something beside one, something of another name, or a stranger's."""
     relative = key[len(naming.normalize_prefix(prefix)) :]
-    if relative == naming.PROBE_NAME or relative.startswith("restores/"):
+    if relative.startswith((naming.PROBE_NAME, "restores/")):
         return "belongs"
     # From the right, because a backup's own name may hold the suffix.
     end = len(relative)

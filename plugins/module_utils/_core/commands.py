@@ -13,6 +13,9 @@ import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import Client, Compression
 
+# These have no environment variable. Without them pg_dump notices only after hours that the server's host is gone.
+_KEEPALIVES = "--dbname=keepalives_idle=30 keepalives_interval=10 keepalives_count=6"
+
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
@@ -45,6 +48,7 @@ def pg_dump_command(
         compression.argument(client.major),
         "--no-password",
         f"--lock-wait-timeout={lock_wait_timeout}s",
+        _KEEPALIVES,
     ]
     if snapshot is not None:
         command.append(f"--snapshot={snapshot}")

@@ -18,7 +18,7 @@ ARCHIVE_SUFFIX = ".dump"
 MANIFEST_SUFFIX = ".manifest.json"
 GLOBALS_SUFFIX = ".globals.sql"
 
-# One object at most is ever left behind by the probe (a writer that may not delete), so its name is fixed.
+# Followed by a dot and some digits, so that runs side by side do not meet on one key.
 PROBE_NAME = ".postgresql_backup_probe"
 
 _TIME_FORMAT = "%Y-%m-%d_%H%M%S"

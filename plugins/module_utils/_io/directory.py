@@ -15,6 +15,7 @@ import os
 import stat
 import tempfile
 import typing as t
+import uuid
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import StoredObject, UnfinishedUpload
@@ -115,12 +116,9 @@ class DirectoryStore:
     def _probe_writing(self) -> None:
         """Publish an empty file the way archives are published, and remove it with the folders that were made for it."""
         made = [folder for folder in self._folders() if not os.path.isdir(folder)]
-        path = self.address(self.prefix + naming.PROBE_NAME)
+        path = self.address(f"{self.prefix}{naming.PROBE_NAME}.{uuid.uuid4().hex[:8]}")
         draft = _Draft(self._existing_folder(), path)
         try:
-            # One that a killed probe left.
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
             draft.publish(path)
             os.unlink(path)
         finally:

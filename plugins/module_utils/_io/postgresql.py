@@ -22,6 +22,7 @@ _CONNECT_TIMEOUT = "15"
 # Long silences are normal while pg_dump works; without keepalives a firewall between would end the snapshot unseen.
 _KEEPALIVES = {"keepalives": "1", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"}
 
+_LOCK_NOT_AVAILABLE = "55P03"
 _TIMEOUTS = ("statement_timeout", "lock_timeout", "transaction_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
 
 # What the server or libpq says, and what the user can do about it. The first match wins.
@@ -109,23 +110,35 @@ class Session:
         """Run one statement for its effect."""
         self.rows(statement, parameters)
 
-    def begin_snapshot(self) -> str:
-        """Open the transaction that everything is read in, and return its exported snapshot, which lives as long as the transaction."""
-        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    def begin_snapshot(self, lock_wait_timeout: int) -> str:
+        """Open the transaction that everything is read in, and return its exported snapshot, which lives as long as the transaction.
+
+        ``lock_wait_timeout`` is how many seconds to wait for a table that another session has locked.
+        """
+        self._begin(lock_wait_timeout)
         return str(self.row("SELECT pg_catalog.pg_export_snapshot()")[0])
 
     @contextlib.contextmanager
-    def shared_snapshot(self, snapshot: str) -> t.Iterator[None]:
+    def shared_snapshot(self, snapshot: str, lock_wait_timeout: int) -> t.Iterator[None]:
         """Read in a snapshot that another session exported, with the settings that make values print the same everywhere.
 
         Leaving it releases the locks of everything that was read.
         """
-        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self._begin(lock_wait_timeout)
         self.execute("SET TRANSACTION SNAPSHOT %(snapshot)s", {"snapshot": snapshot})
         for name, value in PINNED_SETTINGS:
-            self.execute("SELECT pg_catalog.set_config(%(name)s, %(value)s, true)", {"name": name, "value": value})
+            self.set_local(name, value)
         yield
         self.execute("COMMIT")
+
+    def set_local(self, name: str, value: str) -> None:
+        """Set a parameter for the rest of the transaction."""
+        self.execute("SELECT pg_catalog.set_config(%(name)s, %(value)s, true)", {"name": name, "value": value})
+
+    def _begin(self, lock_wait_timeout: int) -> None:
+        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        # Importing a snapshot must come before any query, SET is none.
+        self.execute(f"SET LOCAL lock_timeout = {int(lock_wait_timeout) * 1000}")
 
 
 def _connection_sentence(login: Login, text: str) -> str:
@@ -144,6 +157,11 @@ def _statement_sentence(login: Login, error: t.Any) -> str:
         return (
             f"The connection to the database server at {login.address()} was lost while the database {login.database} was read: {reason.rstrip('.')}. "
             "Check the server and the network between, and run again."
+        )
+    if error.pgcode == _LOCK_NOT_AVAILABLE:
+        return (
+            f"A table of the database {login.database} is locked by another session, for longer than lock_wait_timeout: {reason}. "
+            "Set lock_wait_timeout to more seconds, or end that session."
         )
     hint = f" {error.diag.message_hint}" if error.diag and error.diag.message_hint else ""
     return f"The database server at {login.address()} refused a question about the database {login.database}: {reason}.{hint}"

@@ -57,6 +57,11 @@ def find_clients(pg_bin_dir: str | None) -> list[Client]:
     return [client for client in found if client is not None]
 
 
+def is_there(program: str) -> bool:
+    """Say whether a program is installed and may be run."""
+    return os.access(program, os.X_OK)
+
+
 def with_compressions(client: Client) -> Client:
     """Return the client with what its build can compress; before 16 every build has gzip alone."""
     if client.major < ZSTD_SINCE_MAJOR:
@@ -188,6 +193,9 @@ class Program:
 
     def kill(self) -> None:
         """End the program and everything it started."""
+        if self._process.poll() is not None:
+            # Its number may be a stranger's by now.
+            return
         # Asked to end, pg_dump cancels its query; killed, it leaves a server process that waits for a lock and holds others.
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -23,6 +23,7 @@ import io
 import queue
 import typing as t
 import urllib.parse
+import uuid
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import StoredObject, UnfinishedUpload
@@ -254,7 +255,7 @@ class S3Store:
 
     def _probe_object(self) -> tuple[t.Literal["supported", "ignored", "rejected"], dict[str, t.Any], list[str]]:
         """Write a probe object twice, look at it and remove it: what became of the condition, the encryption shown, notes."""
-        key = self.prefix + naming.PROBE_NAME
+        key = f"{self.prefix}{naming.PROBE_NAME}.{uuid.uuid4().hex[:8]}"
         conditional: t.Literal["supported", "ignored", "rejected"] = "ignored"
         notes: list[str] = []
         versions: list[str] = []
@@ -364,14 +365,15 @@ class S3Upload:
                     Bucket=self._options.bucket, Key=self._key, UploadId=self._upload_id, MultipartUpload={"Parts": parts}, **self._store.condition()
                 )
             except Exception as error:
-                # A lost answer is retried below us; the retry meets our own finished object, which the proof recognizes by its backup id.
-                if not (is_precondition(error) or is_missing(error)):
-                    raise
-                if is_precondition(error) and not self._is_ours():
+                # Whatever was said, the answer to a try that succeeded may have been lost; our finished object is known by its backup id.
+                ours = self._is_ours()
+                if is_precondition(error) and not ours:
                     raise StoreError(
                         f"The key {self._store.address(self._key)} appeared while the backup ran, and a backup is never overwritten. "
                         "Run again, or set another name."
                     ) from error
+                if not ours:
+                    raise
         try:
             return self._store.prove(self._key, self._size, self._backup_id)
         except BackupError:
@@ -447,7 +449,8 @@ def _make_client(options: S3Options, location: str) -> t.Any:
         "s3": {"addressing_style": addressing},
         "retries": {"mode": "standard", "max_attempts": 4},
         "connect_timeout": 10,
-        "read_timeout": 60,
+        # Some stores put the parts together before they answer.
+        "read_timeout": 120,
         "max_pool_connections": options.max_concurrency + 2,
         "user_agent_extra": "workon.postgresql_backup",
         "request_checksum_calculation": checksums,

@@ -45,6 +45,11 @@ def login_from(params: t.Mapping[str, t.Any], application_name: str, secrets: Se
     login = _from_url(url, params, secrets) if url else _from_options(params, secrets)
     parameters = {"application_name": application_name, **environment_parameters(os.environ), **dict(login.parameters)}
     parameters["sslmode"] = default_sslmode(login.hosts, params["ssl_mode"] or parameters.get("sslmode"), hostaddr=parameters.get("hostaddr"))
+    if "sslpassword" in parameters:
+        raise BackupError(
+            "sslpassword is set, but there is no way to hand it to pg_dump in secret. "
+            "Leave it out, and set sslkey to a key file without a passphrase (mode 0600)."
+        )
     if params["ca_cert"]:
         parameters["sslrootcert"] = params["ca_cert"]
     require_single_line({"database": login.database, "login_user": login.user, "login_host": login.address(), **parameters})

@@ -51,16 +51,18 @@ def run_module(module: AnsibleModule, work: t.Callable[[Secrets], dict[str, t.An
     """Do a module's work and end the process: with its result, or with its error as a failed one."""
     secrets = Secrets(module)
     for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _stop)
+        # nohup has SIGHUP ignored, and means it.
+        if signal.getsignal(ending) is not signal.SIG_IGN:
+            signal.signal(ending, _stop)
     try:
         result = work(secrets)
     except BackupError as error:
         module.fail_json(msg=secrets.redact(error.message), **secrets.redact_value(error.details))
     except (KeyboardInterrupt, _Stopped):
-        module.fail_json(msg="The run was stopped from outside. Nothing was published.")
+        module.fail_json(msg="The run was stopped from outside.")
     except Exception as error:  # noqa: BLE001 (whatever it is, its traceback may hold a secret)
         module.fail_json(
-            msg=secrets.redact(f"An error that this software did not expect stopped the run: {error}. Nothing was published. Please report it."),
+            msg=secrets.redact(f"An error that this software did not expect stopped the run: {error}. Please report it."),
             exception=secrets.redact(traceback.format_exc()),
         )
     else:

@@ -170,7 +170,7 @@ def stream_archive(
 ) -> StreamedArchive:
     """Send pg_dump's output to the store while it is hashed and decoded; return only if all of it held.
 
-    ``on_contents`` is called once, as soon as the table of contents is known: from then on pg_dump holds its locks, so what it lists can be read beside it.
+    ``on_contents`` is called once, as soon as the table of contents is known: pg_dump then holds locks on all that it lists, until it ends.
     """
     digest = hashlib.sha256()
     size = 0
@@ -229,6 +229,13 @@ class BackgroundTask:
         self._thread = threading.Thread(target=self._run, args=(function,), name=self._name, daemon=True)
         self._thread.start()
 
+    def running(self, seconds: float) -> bool:
+        """Wait that long for the end, and say whether it has not come."""
+        if self._thread is None:
+            return False
+        self._thread.join(seconds)
+        return self._thread.is_alive()
+
     def result(self) -> t.Any:
         """Wait for the end and return what the function returned, or raise what it raised."""
         if self._thread is None:
@@ -237,10 +244,6 @@ class BackgroundTask:
         if error is not None:
             raise error
         return value
-
-    def join(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
 
     def _run(self, function: t.Callable[[], t.Any]) -> None:
         try:

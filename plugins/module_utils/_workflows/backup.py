@@ -30,7 +30,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.com
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, RefusedError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.identifiers import canonical_name
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest, dump_manifest, format_time
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest, dump_manifest, format_time, load_manifest
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts, programs
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store, StoreFacts
@@ -40,7 +40,11 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
     StreamedArchive,
     stream_archive,
 )
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.fingerprints import read_fingerprints, read_large_objects
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.fingerprints import (
+    read_fingerprints,
+    read_large_objects,
+    require_not_rewritten,
+)
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
 
 _SNAPSHOT_TO_COME = "<exported when the backup starts>"
@@ -135,6 +139,8 @@ def plan_backup(request: BackupRequest, session: Session, store: Store, now: dt.
     attempt.refuse(_selection_refusal(request.selection, relations))
     client = attempt.call(lambda: programs.with_compressions(choose_client(server.major, programs.find_clients(request.pg_bin_dir))))
     compression = attempt.call(lambda: choose_compression(request.compression, request.compression_level, t.cast(Client, client))) if client else None
+    if client and request.globals and not programs.is_there(client.pg_dumpall):
+        attempt.refuse(f"globals is true, but there is no pg_dumpall in {client.bin_dir}. Install it, or set globals to false.")
     part_size = attempt.call(lambda: sizing.choose_part_size(server.size, request.part_size))
     facts = attempt.call(lambda: store.probe(key, write=True))
     if facts:
@@ -167,19 +173,20 @@ def carry_out(
     """Dump, prove and publish; on any failure nothing is published. ``clock`` returns the time in UTC."""
     began = time.monotonic()
     limit.on_expiry(session.cancel)
-    snapshot = session.begin_snapshot()
-    # Read after the export: "before this time" then never takes in what came after it.
-    snapshot_at = format_time(clock())
+    backup_id = str(uuid.uuid4())
     credentials = programs.Credentials(session.pinned_login)
     try:
-        relations = database_facts.read_relations(session, plan.request.selection)
-        described = _describe_database(session)
-        globals_sql = _dump_globals(plan, credentials, redact) if plan.request.globals else None
-        backup_id = str(uuid.uuid4())
+        # All that can wait for others comes before the snapshot: the longer it is open before pg_dump locks, the more can be truncated under it.
+        globals_sql = _dump_globals(plan, credentials, redact, limit) if plan.request.globals else None
         upload = store.start_upload(plan.key, plan.part_size, {"backup-id": backup_id})
         limit.on_expiry(upload.cancel)
         published = False
         try:
+            snapshot = session.begin_snapshot(plan.request.lock_wait_timeout)
+            # Read after the export: "before this time" then never takes in what came after it.
+            snapshot_at = format_time(clock())
+            relations = database_facts.read_relations(session, plan.request.selection)
+            described = _describe_database(session)
             archive, tables, large_objects, messages = _dump_and_prove(plan, session, snapshot, credentials, upload, redact, limit, progress)
             omitted = _require_complete(relations, archive.contents, plan, messages)
             # The snapshot must have outlived the dump, or dump and fingerprints may be of different moments.
@@ -227,7 +234,7 @@ def carry_out(
             )
             store.put(naming.manifest_key(plan.key), dump_manifest(manifest), "application/json")
         except BaseException:
-            _withdraw(store, plan)
+            _withdraw(store, plan, backup_id)
             raise
     finally:
         credentials.close()
@@ -256,12 +263,19 @@ def _dump_and_prove(
         cleanup.callback(dump.close)
         limit.on_expiry(dump.kill)
         beside = cleanup.enter_context(Session(session.pinned_login))
-        limit.on_expiry(beside.cancel)
         proof = BackgroundTask("fingerprints")
-        cleanup.callback(proof.join)
-        cleanup.callback(beside.cancel)
         stopped = threading.Event()
-        cleanup.callback(stopped.set)
+
+        def stop_proof() -> None:
+            # Again and again: a cancel that arrives between two statements is lost.
+            stopped.set()
+            while proof.running(1.0):
+                beside.cancel()
+
+        cleanup.callback(stop_proof)
+        # The first to go, so that nobody waits for its locks while the proof ends.
+        cleanup.callback(dump.kill)
+        limit.on_expiry(stop_proof)
 
         def proof_progress(step: str, done: int, total: int) -> None:
             if stopped.is_set():
@@ -270,8 +284,11 @@ def _dump_and_prove(
 
         def read_beside(contents: ArchiveContents) -> tuple[dict[str, fingerprint.TableFingerprint], dict[str, t.Any]]:
             try:
-                tables = read_fingerprints(beside, snapshot, plan.method, contents.table_data, proof_progress)
-                return tables, read_large_objects(beside, snapshot, plan.method) if contents.large_objects else {"count": 0, "content": None}
+                wait = plan.request.lock_wait_timeout
+                tables = read_fingerprints(beside, snapshot, plan.method, contents.table_data, wait, proof_progress)
+                if not contents.large_objects:
+                    return tables, {"count": 0, "content": None}
+                return tables, read_large_objects(beside, snapshot, plan.method, wait, proof_progress)
             except BaseException:
                 # There is no use in finishing a dump that cannot be proved.
                 proof.failed = True
@@ -279,6 +296,7 @@ def _dump_and_prove(
                 raise
 
         def start_proof(contents: ArchiveContents) -> None:
+            require_not_rewritten(session, contents.table_data)
             if plan.method != "none":
                 proof.start(lambda: read_beside(contents))
 
@@ -301,7 +319,12 @@ def _dump_and_prove(
                 proof.result()
             _explain_lock_timeout(dump, plan.request.lock_wait_timeout)
             raise
-        tables, large_objects = proof.result() or ({}, {"count": None, "content": None})
+        try:
+            found = proof.result()
+        except BackupError:
+            limit.check()
+            raise
+        tables, large_objects = found or ({}, {"count": None, "content": None})
         limit.check()
         return archive, tables, large_objects, dump.messages()
 
@@ -371,6 +394,8 @@ def _plan_warnings(server: preflight.ServerFacts, session: Session, client: Clie
 
 
 def _describe_database(session: Session) -> dict[str, t.Any]:
+    # Whoever may create functions in a schema of the default path could put theirs in the place of a built-in one, and have it run as us.
+    session.set_local("search_path", "pg_catalog")
     return {
         "extensions": database_facts.read_extensions(session),
         "roles": database_facts.read_roles(session),
@@ -407,7 +432,7 @@ def _require_complete(
     return [*omitted, *preflight.omitted_by_messages(messages)]
 
 
-def _dump_globals(plan: BackupPlan, credentials: programs.Credentials, redact: Redact) -> bytes:
+def _dump_globals(plan: BackupPlan, credentials: programs.Credentials, redact: Redact, limit: TimeLimit) -> bytes:
     """Return the SQL of roles and tablespaces; they are of the server, so no snapshot of the database holds them."""
     program = programs.Program(
         [*pg_dumpall_globals_command(plan.client), f"--database={plan.server.database}"],
@@ -416,11 +441,13 @@ def _dump_globals(plan: BackupPlan, credentials: programs.Credentials, redact: R
         descriptors=credentials.descriptors,
         stdout=subprocess.PIPE,
     )
+    limit.on_expiry(program.kill)
     try:
         content = b"".join(iter(lambda: program.stdout.read(65536), b""))
         status = program.wait()
     finally:
         program.close()
+    limit.check()
     if status != 0:
         raise BackupError(f"Roles and tablespaces were not dumped: {program.failure(status)}. Set globals to false to leave them out.")
     return content
@@ -440,8 +467,13 @@ def _abort(upload: t.Any) -> None:
         upload.abort()
 
 
-def _withdraw(store: Store, plan: BackupPlan) -> None:
-    """Remove an archive whose manifest could not be written, where its key is ours beyond doubt; elsewhere it stays an orphan."""
+def _withdraw(store: Store, plan: BackupPlan, backup_id: str) -> None:
+    """Remove what is visible of a backup that failed after its archive was published, as far as it is ours beyond doubt; the rest stays an orphan."""
+    manifest_key = naming.manifest_key(plan.key)
+    # The manifest first: it may have been written although the store's answer said otherwise or never came.
+    with contextlib.suppress(BackupError):
+        if store.exists(manifest_key) and load_manifest(store.read(manifest_key), plan.key).backup_id == backup_id:
+            store.delete(manifest_key)
     if plan.store.conditional_writes != "supported":
         return
     for key in (naming.globals_key(plan.key), plan.key):

@@ -23,7 +23,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.cat
     resolve_restore_point,
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import Client
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, ProgramError, VerificationError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, ProgramError, StoreError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import Decoder, Redact
 
@@ -73,8 +73,17 @@ def load_catalog(store: Store, name: str | None) -> Catalog:
     keys = manifests_to_read(objects, store.prefix, name)
     # One request a manifest: in turn, a year of backups would take as long as its sum of round trips.
     with concurrent.futures.ThreadPoolExecutor(_READERS) as readers:
-        manifests = dict(zip(keys, readers.map(store.read, keys), strict=True))
+        contents = readers.map(lambda key: _read_or_none(store, key), keys)
+        manifests = {key: content for key, content in zip(keys, contents, strict=True) if content is not None}
     return read_catalog(objects, manifests, store.list_unfinished(starts_with), prefix=store.prefix, name=name)
+
+
+def _read_or_none(store: Store, key: str) -> bytes | None:
+    """Return an object, or None: one that cannot be read is its own backup's problem, not the catalog's."""
+    try:
+        return store.read(key)
+    except StoreError:
+        return None
 
 
 def verify_backup(backup: Backup, store: Store, level: t.Literal["hash", "decode"], clients: t.Sequence[Client], redact: Redact) -> Backup:
@@ -92,7 +101,7 @@ def verify_backup(backup: Backup, store: Store, level: t.Literal["hash", "decode
                 decoder.write(memoryview(chunk))
         if decoder:
             decoder.finish()
-    except VerificationError as error:
+    except (StoreError, VerificationError) as error:
         problems.append(error.message.replace(" Nothing was published.", ""))
     finally:
         if decoder:

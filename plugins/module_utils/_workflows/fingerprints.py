@@ -11,7 +11,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import fingerprint
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.identifiers import qualified_name
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress
 
@@ -24,27 +26,42 @@ def read_fingerprints(
     snapshot: str,
     method: fingerprint.Method,
     oids: t.Collection[int],
+    lock_wait_timeout: int,
     progress: Progress,
 ) -> dict[str, fingerprint.TableFingerprint]:
     """Return ``{qualified name: fingerprint}`` of the tables with these OIDs."""
     found: dict[str, fingerprint.TableFingerprint] = {}
     wanted = sorted(oids)
     for start in range(0, len(wanted), _BATCH):
-        with session.shared_snapshot(snapshot):
-            rows = session.rows(fingerprint.COLUMNS_QUERY, {"oids": wanted[start : start + _BATCH]})
+        batch = wanted[start : start + _BATCH]
+        with session.shared_snapshot(snapshot, lock_wait_timeout):
+            rows = session.rows(fingerprint.COLUMNS_QUERY, {"oids": batch})
             for table in fingerprint.tables_from_rows(rows):
                 count, content = session.row(fingerprint.table_statement(table, method))
                 found[qualified_name(table.schema, table.name)] = fingerprint.TableFingerprint(int(count), content)
                 progress("fingerprint", len(found), len(wanted))
+            # pg_dump's locks may be gone by now; our own hold until the end of the batch.
+            require_not_rewritten(session, batch)
     return found
 
 
-def read_large_objects(session: Session, snapshot: str, method: fingerprint.Method) -> dict[str, t.Any]:
+def require_not_rewritten(session: Session, oids: t.Collection[int]) -> None:
+    """Fail when rows of the snapshot are gone: TRUNCATE and rewriting ALTER TABLE heed no snapshot, and would look like an empty table."""
+    gone = database_facts.find_rewritten(session, oids)
+    if gone:
+        raise VerificationError(
+            f"While the backup ran, {', '.join(gone[:10])} was truncated or rewritten, so its rows of the snapshot are gone. Nothing was published. "
+            "Run again when that work is done."
+        )
+
+
+def read_large_objects(session: Session, snapshot: str, method: fingerprint.Method, lock_wait_timeout: int, progress: Progress) -> dict[str, t.Any]:
     """Return ``{"count", "content"}`` of all large objects."""
     count, total, last = 0, 0, 0
     statement = fingerprint.large_objects_statement(method)
     while True:
-        with session.shared_snapshot(snapshot):
+        progress("large objects", count, 0)
+        with session.shared_snapshot(snapshot, lock_wait_timeout):
             batch, content, reached = session.row(statement, {"after": last})
         if not batch:
             break

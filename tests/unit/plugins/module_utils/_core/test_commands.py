@@ -27,6 +27,7 @@ def test_a_whole_database_in_an_exported_snapshot() -> None:
         "--compress=gzip:1",
         "--no-password",
         "--lock-wait-timeout=60s",
+        "--dbname=keepalives_idle=30 keepalives_interval=10 keepalives_count=6",
         "--snapshot=00000003-1B-1",
     ]
 

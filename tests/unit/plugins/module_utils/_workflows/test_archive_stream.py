@@ -60,7 +60,7 @@ def test_a_task_s_error_is_raised_by_whoever_asks_for_its_result(error: BaseExce
 
 def test_a_task_that_never_started_has_no_result_and_is_waited_for_by_nobody() -> None:
     task = BackgroundTask("proof")
-    task.join()
+    assert not task.running(0)
     assert task.result() is None
     assert not task.failed
 
@@ -68,7 +68,7 @@ def test_a_task_that_never_started_has_no_result_and_is_waited_for_by_nobody() -
 def test_joining_waits_for_the_end_and_keeps_the_result() -> None:
     task = BackgroundTask("proof")
     task.start(lambda: "kept")
-    task.join()
+    assert not task.running(60)
     assert task.result() == "kept"
 
 
