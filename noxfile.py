@@ -103,7 +103,8 @@ def units(session: nox.Session, core: Environment | None) -> None:
 @nox.session
 def system(session: nox.Session) -> None:
     """Run the modules end to end against real PostgreSQL and real S3 servers."""
-    _pytest(session, environments.newest_ansible(), "system", "tests/system")
+    # Each worker has servers of its own; beyond four of them nothing is gained.
+    _pytest(session, environments.newest_ansible(), "system", "tests/system", "--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
 
 
 @nox.session
@@ -193,7 +194,7 @@ def _path(binaries: Path) -> str:
     return f"{binaries}{os.pathsep}{os.environ['PATH']}"
 
 
-def _pytest(session: nox.Session, environment: Environment, report: str, where: str) -> None:
+def _pytest(session: nox.Session, environment: Environment, report: str, *arguments: str) -> None:
     binaries = environments.ensure(environment)
     tree.linked_tree()
     _run(
@@ -204,7 +205,7 @@ def _pytest(session: nox.Session, environment: Environment, report: str, where: 
         "pytest",
         "--quiet",
         f"--junitxml={suite.report_file(report)}",
-        where,
+        *arguments,
         *session.posargs,
         # The developer's own home: the caches of Go are there.
         HOME=str(Path.home()),

@@ -38,7 +38,7 @@ def test_without_a_snapshot_none_is_asked_for() -> None:
 
 def test_each_pattern_is_one_argument_that_cannot_become_an_option() -> None:
     selection = Selection(("a", "--b"), ("c d",), ('"E"."f g"',), ("public.logs", "$(x)"))
-    assert dump(selection)[6:-1] == [
+    assert dump(selection)[7:-1] == [
         "--schema=a",
         "--schema=--b",
         "--exclude-schema=c d",
