@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import secrets
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ pytest.register_assert_rewrite("harness.ansible_runner", "system.scenes")
 from checks.tree import linked_tree
 
 sys.path.insert(0, str(linked_tree()))
+# A tree that was laid out only now is remembered as missing.
+importlib.invalidate_caches()
 
 from harness import stores
 from harness.ansible_runner import AnsibleRunner

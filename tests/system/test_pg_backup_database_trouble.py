@@ -38,10 +38,11 @@ def test_a_wrong_password(ansible: AnsibleRunner, verdict: Verdict, database: Da
     assert WRONG_PASSWORD not in outcome.output
 
 
-@pytest.mark.parametrize("where", ["login_user", "database"])
+@pytest.mark.parametrize("where", ["login_user", "database", "database beside a URL"])
 def test_a_password_pasted_into_the_wrong_option(ansible: AnsibleRunner, verdict: Verdict, database: Database, folder: Folder, where: str) -> None:
     """The server repeats the name that it does not know, and so does Ansible; neither may show what is also the password."""
-    outcome = ansible.run("pg_backup", **database.login(**{where: PASSWORD}), **folder.options)
+    options = database.options(database=PASSWORD) if "URL" in where else database.login(**{where: PASSWORD})
+    outcome = ansible.run("pg_backup", **options, **folder.options)
     verdict.nothing_left(outcome, folder, says=("********",))
 
 

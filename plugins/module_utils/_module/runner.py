@@ -59,7 +59,7 @@ def run_module(module: AnsibleModule, work: t.Callable[[Secrets], dict[str, t.An
     except BackupError as error:
         module.fail_json(msg=secrets.redact(error.message), **secrets.redact_value(error.details))
     except (KeyboardInterrupt, _Stopped):
-        module.fail_json(msg="The run was stopped from outside.")
+        module.fail_json(msg="The run was stopped from outside, by a signal.")
     except Exception as error:  # noqa: BLE001 (whatever it is, its traceback may hold a secret)
         module.fail_json(
             msg=secrets.redact(f"An error that this software did not expect stopped the run: {error}. Please report it."),

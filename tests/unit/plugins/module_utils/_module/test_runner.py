@@ -106,7 +106,7 @@ def test_a_signal_ends_the_work_through_its_cleanup(number: signal.Signals) -> N
         return {}
 
     ended = end_of(work)
-    assert (ended.failed, ended.result["msg"], cleaned) == (True, "The run was stopped from outside.", [True])
+    assert (ended.failed, ended.result["msg"], cleaned) == (True, "The run was stopped from outside, by a signal.", [True])
 
 
 def test_an_interrupt_is_an_end_from_outside() -> None:
