@@ -156,17 +156,23 @@ class Store(Protocol):
     """Where backups go. Listings are asked of the server or file system itself, past the code under test."""
 
     @property
-    def options(self) -> dict[str, Any]: ...
+    def options(self) -> dict[str, Any]:
+        """The module options that mean this store."""
 
-    def listing(self) -> list[str]: ...
+    def listing(self) -> list[str]:
+        """Return all keys."""
 
-    def unfinished(self) -> list[str]: ...
+    def unfinished(self) -> list[str]:
+        """Return the keys of unfinished uploads."""
 
-    def read(self, key: str) -> bytes: ...
+    def read(self, key: str) -> bytes:
+        """Return an object."""
 
-    def write(self, key: str, content: bytes) -> None: ...
+    def write(self, key: str, content: bytes) -> None:
+        """Put or overwrite an object."""
 
-    def delete(self, key: str) -> None: ...
+    def delete(self, key: str) -> None:
+        """Remove an object."""
 
 
 @dataclass(frozen=True)

@@ -241,7 +241,9 @@ def _translated(what: str, path: str) -> t.Iterator[None]:
             errno.EROFS: "Set directory to one that is not mounted read-only.",
             errno.ENOENT: "Check directory and prefix.",
         }.get(error.errno or 0, "")
-        raise StoreError(f"Trying to {what} {path} failed: {error.strerror}. {help_text}".rstrip()) from error
+        # In the words of a bucket, so that callers need to know only one language.
+        status = {errno.ENOENT: 404, errno.EACCES: 403}.get(error.errno or 0, 0)
+        raise StoreError(f"Trying to {what} {path} failed: {error.strerror}. {help_text}".rstrip(), store_status=status) from error
 
 
 def _exists(path: str) -> StoreError:

@@ -73,20 +73,26 @@ class Store(t.Protocol):
     def probe(self, key: str, *, write: bool) -> StoreFacts:
         """Find out what the store honours; with ``write`` also that the key could be written, removing every trace."""
 
-    def exists(self, key: str) -> bool: ...
+    def exists(self, key: str) -> bool:
+        """Say whether there is an object of this key."""
 
     def list_objects(self, starts_with: str = "") -> list[StoredObject]:
         """Return every object directly under the prefix whose name starts so, or fail."""
 
-    def list_unfinished(self, starts_with: str = "") -> list[UnfinishedUpload]: ...
+    def list_unfinished(self, starts_with: str = "") -> list[UnfinishedUpload]:
+        """Return the uploads that were neither completed nor aborted."""
 
-    def read(self, key: str) -> bytes: ...
+    def read(self, key: str) -> bytes:
+        """Return a small object."""
 
-    def stream(self, key: str) -> t.Iterator[bytes]: ...
+    def stream(self, key: str) -> t.Iterator[bytes]:
+        """Return an object piece by piece."""
 
     def put(self, key: str, content: bytes, content_type: str) -> None:
         """Store a small object, never overwriting one."""
 
-    def start_upload(self, key: str, part_size: int, metadata: t.Mapping[str, str]) -> Upload: ...
+    def start_upload(self, key: str, part_size: int, metadata: t.Mapping[str, str]) -> Upload:
+        """Begin an object that becomes visible only when it is complete."""
 
-    def delete(self, key: str) -> None: ...
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""

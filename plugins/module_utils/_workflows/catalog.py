@@ -28,6 +28,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.store
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import Decoder, Redact
 
 _READERS = 6
+_PROBLEMS_OF_ONE_OBJECT = (403, 404)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,11 +80,13 @@ def load_catalog(store: Store, name: str | None) -> Catalog:
 
 
 def _read_or_none(store: Store, key: str) -> bytes | None:
-    """Return an object, or None: one that cannot be read is its own backup's problem, not the catalog's."""
+    """Return an object, or None where it is gone or forbidden: that is its own backup's problem. A store in trouble is everybody's."""
     try:
         return store.read(key)
-    except StoreError:
-        return None
+    except StoreError as error:
+        if error.details.get("store_status") in _PROBLEMS_OF_ONE_OBJECT:
+            return None
+        raise
 
 
 def verify_backup(backup: Backup, store: Store, level: t.Literal["hash", "decode"], clients: t.Sequence[Client], redact: Redact) -> Backup:
@@ -101,7 +104,11 @@ def verify_backup(backup: Backup, store: Store, level: t.Literal["hash", "decode
                 decoder.write(memoryview(chunk))
         if decoder:
             decoder.finish()
-    except (StoreError, VerificationError) as error:
+    except StoreError as error:
+        if error.details.get("store_status") not in _PROBLEMS_OF_ONE_OBJECT:
+            raise
+        problems.append(error.message)
+    except VerificationError as error:
         problems.append(error.message.replace(" Nothing was published.", ""))
     finally:
         if decoder:
