@@ -242,7 +242,7 @@ def _translated(what: str, path: str) -> t.Iterator[None]:
             errno.ENOENT: "Check directory and prefix.",
         }.get(error.errno or 0, "")
         # In the words of a bucket, so that callers need to know only one language.
-        status = {errno.ENOENT: 404, errno.EACCES: 403}.get(error.errno or 0, 0)
+        status = 404 if error.errno == errno.ENOENT else 0
         raise StoreError(f"Trying to {what} {path} failed: {error.strerror}. {help_text}".rstrip(), store_status=status) from error
 
 

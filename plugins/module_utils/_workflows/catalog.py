@@ -28,7 +28,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.store
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import Decoder, Redact
 
 _READERS = 6
-_PROBLEMS_OF_ONE_OBJECT = (403, 404)
+_GONE = 404
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,13 +80,13 @@ def load_catalog(store: Store, name: str | None) -> Catalog:
 
 
 def _read_or_none(store: Store, key: str) -> bytes | None:
-    """Return an object, or None where it is gone or forbidden: that is its own backup's problem. A store in trouble is everybody's."""
+    """Return an object, or None where it has gone since it was listed. Any other error is the whole catalog's."""
     try:
         return store.read(key)
     except StoreError as error:
-        if error.details.get("store_status") in _PROBLEMS_OF_ONE_OBJECT:
-            return None
-        raise
+        if error.details.get("store_status") != _GONE:
+            raise
+        return None
 
 
 def verify_backup(backup: Backup, store: Store, level: t.Literal["hash", "decode"], clients: t.Sequence[Client], redact: Redact) -> Backup:
@@ -105,7 +105,7 @@ def verify_backup(backup: Backup, store: Store, level: t.Literal["hash", "decode
         if decoder:
             decoder.finish()
     except StoreError as error:
-        if error.details.get("store_status") not in _PROBLEMS_OF_ONE_OBJECT:
+        if error.details.get("store_status") != _GONE:
             raise
         problems.append(error.message)
     except VerificationError as error:
