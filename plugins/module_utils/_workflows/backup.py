@@ -216,7 +216,7 @@ def carry_out(
                     "format": "custom",
                     "version": archive.contents.archive_version,
                     "compression": str(plan.compression),
-                    "entries": archive.contents.entries,
+                    "entries": len(archive.contents.entries),
                     "size": archive.size,
                     "sha256": archive.sha256,
                 },
