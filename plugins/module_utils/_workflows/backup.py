@@ -318,6 +318,8 @@ def _dump_and_prove(
             if proof.failed:
                 proof.result()
             _explain_lock_timeout(dump, plan.request.lock_wait_timeout)
+            # A server that went away took this session too, whose sentence says where it was.
+            session.execute("SELECT 1")
             raise
         try:
             found = proof.result()
