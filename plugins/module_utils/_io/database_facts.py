@@ -15,10 +15,8 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.com
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.identifiers import qualified_name
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.patterns import NamePattern, parse_pattern
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import Relation, ServerFacts
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.prisma import MigrationRow, read_status, summarize
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
-
-# Any fixed pair serves, as long as every run uses the same; advisory locks are per database by nature.
-_LOCK_KEY = (1466906190, 20260108)
 
 _SERVER = """
 SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.current_setting('server_version'),
@@ -32,13 +30,6 @@ SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.current
        EXTRACT(EPOCH FROM pg_catalog.clock_timestamp())::float8,
        pg_catalog.pg_backend_pid()
   FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()
-"""
-
-_LOCK_HOLDER = """
-SELECT a.pid, a.usename, a.application_name, a.client_addr::text, pg_catalog.to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
-  FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a USING (pid)
- WHERE l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-   AND l.classid::bigint = %(class)s AND l.objid::bigint = %(object)s AND l.objsubid = 2 AND l.granted
 """
 
 # %(...)s patterns come as arrays, so that the statement stays one whatever the selection.
@@ -107,7 +98,9 @@ SELECT n.nspname, c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_nam
 """
 
 _PRISMA_TABLES = """
-SELECT pg_catalog.quote_ident(n.nspname) || '._prisma_migrations'
+SELECT pg_catalog.quote_ident(n.nspname) || '._prisma_migrations',
+       EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
+                WHERE a.attrelid = c.oid AND NOT a.attisdropped AND a.attname = 'checksum' AND a.atttypid IN (25, 1043))
   FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
  WHERE c.relname = '_prisma_migrations' AND c.relkind = 'r' AND (%(schema)s::text IS NULL OR n.nspname = %(schema)s)
    AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AND NOT pg_catalog.row_security_active(c.oid)
@@ -115,7 +108,15 @@ SELECT pg_catalog.quote_ident(n.nspname) || '._prisma_migrations'
            AND a.attname IN ('migration_name', 'started_at', 'finished_at', 'rolled_back_at')
            -- Anybody may call a table so; of built-in types only (text, varchar, timestamps), no function of theirs runs as us.
            AND a.atttypid IN (25, 1043, 1114, 1184)) = 4
+ ORDER BY 1
 """
+
+
+class PrismaTable(t.NamedTuple):
+    """A table of Prisma's migrations, its name ready for SQL."""
+
+    name: str
+    has_checksum: bool
 
 
 def read_server(session: Session) -> ServerFacts:
@@ -157,23 +158,6 @@ def _shares_backends(session: Session) -> bool:
 
 def _backend(session: Session) -> int:
     return int(session.row("SELECT pg_catalog.pg_backend_pid()")[0])
-
-
-def try_backup_lock(session: Session) -> bool:
-    """Take the lock that lets one backup of this database run at a time; it ends with the session, however that ends."""
-    return bool(session.row("SELECT pg_catalog.pg_try_advisory_lock(%(class)s, %(object)s)", _lock())[0])
-
-
-def backup_lock_holder(session: Session) -> str:
-    """Say who holds the lock, as far as this role may see."""
-    holders = session.rows(_LOCK_HOLDER, _lock())
-    if not holders:
-        return "a session that has just ended"
-    pid, user, application, address, since = holders[0]
-    return (
-        f"server process {pid}, role {user or 'unknown'}, {application or 'no application name'}, "
-        f"from {address or 'the local socket'}, since {since or 'unknown'}"
-    )
 
 
 def read_relations(session: Session, selection: Selection) -> list[Relation]:
@@ -235,27 +219,30 @@ def find_rewritten(session: Session, oids: t.Collection[int]) -> list[str]:
     return [qualified_name(schema, name) for schema, name in session.rows(_REWRITTEN, {"oids": sorted(oids)})]
 
 
-def read_prisma(session: Session, schema: str | None) -> dict[str, t.Any] | None:
-    """Return Prisma's migration state ``{"last", "applied", "failed"}``, or None where exactly one table of it is not found.
+def find_prisma_tables(session: Session, schema: str | None) -> list[PrismaTable]:
+    """Return every table of Prisma's migrations in this schema (None: in any) that can be read, of which a database should have one."""
+    return [PrismaTable(*row) for row in session.rows(_PRISMA_TABLES, {"schema": schema})]
 
-    A migration may have several rows (retries); one that is neither finished nor rolled back has failed.
-    """
-    tables = session.rows(_PRISMA_TABLES, {"schema": schema})
+
+def read_migration_rows(session: Session, table: PrismaTable) -> list[MigrationRow]:
+    """Return the rows of Prisma's migrations in the order of application."""
+    checksum = "checksum" if table.has_checksum else "NULL"
+    rows = session.rows(
+        f"SELECT migration_name, {checksum}, finished_at IS NOT NULL, rolled_back_at IS NOT NULL FROM {table.name} WHERE migration_name IS NOT NULL "
+        "ORDER BY pg_catalog.max(started_at) OVER (PARTITION BY migration_name), migration_name, started_at"
+    )
+    return [MigrationRow(*row) for row in rows]
+
+
+def read_prisma(session: Session, schema: str | None) -> dict[str, t.Any] | None:
+    """Return Prisma's migration state ``{"last", "applied", "failed"}``, or None where exactly one table of it is not found."""
+    tables = find_prisma_tables(session, schema)
     if len(tables) != 1:
         return None
-    rows = session.rows(
-        "SELECT migration_name, bool_or(finished_at IS NULL AND rolled_back_at IS NULL), bool_or(finished_at IS NOT NULL AND rolled_back_at IS NULL), "
-        f"max(started_at) FROM {tables[0][0]} GROUP BY migration_name ORDER BY max(started_at), migration_name"
-    )
-    applied = [name for name, failed, finished, _started in rows if finished and not failed]
-    return {"last": applied[-1] if applied else None, "applied": len(applied), "failed": sorted(name for name, failed, _finished, _started in rows if failed)}
+    return summarize(read_status(read_migration_rows(session, tables[0])))
 
 
 def _patterns(selection: Selection) -> t.Iterator[tuple[str, NamePattern]]:
     for option, values in selection.as_dict().items():
         for value in values:
             yield option, parse_pattern(value, option, qualified=option.startswith("exclude_table"))
-
-
-def _lock() -> dict[str, int]:
-    return {"class": _LOCK_KEY[0], "object": _LOCK_KEY[1]}

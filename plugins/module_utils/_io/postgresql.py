@@ -82,6 +82,11 @@ class Session:
             self._connection.cancel()
 
     @property
+    def lost(self) -> bool:
+        """Whether the connection is known to be gone."""
+        return bool(self._connection.closed)
+
+    @property
     def backend_pid(self) -> int:
         """Return the server process that the connection was given, as told at connect time."""
         return int(self._connection.info.backend_pid)

@@ -31,7 +31,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.com
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, RefusedError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.identifiers import canonical_name
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest, dump_manifest, format_time, load_manifest
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts, programs
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts, locks, programs
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store, StoreFacts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import (
@@ -365,10 +365,10 @@ class _Attempts:
 
 
 def _lock_refusal(session: Session, server: preflight.ServerFacts) -> str | None:
-    if server.pooled or database_facts.try_backup_lock(session):
+    if server.pooled or locks.try_lock(session, locks.BACKUP):
         return None
     return (
-        f"Another backup of the database {server.database} is running ({database_facts.backup_lock_holder(session)}). "
+        f"Another backup of the database {server.database} is running ({locks.lock_holder(session, locks.BACKUP)}). "
         "Wait for its end; one backup of a database runs at a time."
     )
 
