@@ -12,6 +12,7 @@ import time
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import Selection
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fingerprint import quote_identifier
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.identifiers import qualified_name
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.patterns import NamePattern, parse_pattern
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import Relation, ServerFacts
@@ -96,6 +97,24 @@ SELECT n.nspname, c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_nam
    AND pg_catalog.pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode
  ORDER BY 1, 2
 """
+
+# Partitioned indexes are invalid by nature until the last partition has its own; those of partitions count by themselves.
+_DEFECTS = """
+SELECT 'invalid_indexes', n.nspname, c.relname
+  FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE NOT (i.indisvalid AND i.indisready) AND n.nspname <> 'pg_catalog' AND n.nspname !~ '^pg_(toast|temp_)'
+UNION ALL
+SELECT 'unvalidated_constraints', n.nspname, r.relname || '.' || k.conname
+  FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS r ON r.oid = k.conrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace
+ WHERE NOT k.convalidated AND n.nspname <> 'pg_catalog' AND n.nspname !~ '^pg_temp_'
+ ORDER BY 1, 2, 3
+"""
+
+_SEQUENCES = """
+SELECT n.nspname, c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2
+"""
+_SEQUENCES_A_QUERY = 200
 
 _PRISMA_TABLES = """
 SELECT pg_catalog.quote_ident(n.nspname) || '._prisma_migrations',
@@ -212,6 +231,28 @@ def read_extensions(session: Session) -> dict[str, str]:
 def read_roles(session: Session) -> list[str]:
     """Return the roles that own something in the database or were granted something."""
     return [row[0] for row in session.rows(_ROLES)]
+
+
+def read_defects(session: Session) -> dict[str, list[str]]:
+    """Return the names of invalid indexes and of constraints that were never validated."""
+    found: dict[str, list[str]] = {"invalid_indexes": [], "unvalidated_constraints": []}
+    for kind, schema, name in session.rows(_DEFECTS):
+        found[kind].append(qualified_name(schema, name))
+    return found
+
+
+def read_sequences(session: Session) -> dict[str, dict[str, t.Any]]:
+    """Return ``{qualified name: {last_value, is_called}}`` of every sequence."""
+    names = session.rows(_SEQUENCES)
+    values: dict[str, dict[str, t.Any]] = {}
+    for start in range(0, len(names), _SEQUENCES_A_QUERY):
+        batch = names[start : start + _SEQUENCES_A_QUERY]
+        query = " UNION ALL ".join(
+            f"SELECT {number}, last_value, is_called FROM {quote_identifier(schema)}.{quote_identifier(name)}" for number, (schema, name) in enumerate(batch)
+        )
+        for number, last_value, is_called in session.rows(query):
+            values[qualified_name(*batch[number])] = {"last_value": int(last_value), "is_called": bool(is_called)}
+    return values
 
 
 def find_rewritten(session: Session, oids: t.Collection[int]) -> list[str]:

@@ -73,6 +73,11 @@ class ContentsReader:
             self._listening = False
 
     @property
+    def head(self) -> bytes:
+        """The archive's first bytes, the whole table of contents among them once ``finish`` has returned."""
+        return bytes(self._head)
+
+    @property
     def done(self) -> bool:
         """Say whether the table of contents is complete."""
         return not self._listening or not self._reader.is_alive()
@@ -121,7 +126,6 @@ class ContentsReader:
                 program.close()
         finally:
             os.close(descriptor)
-            self._head = bytearray()
         if status != 0:
             raise VerificationError(f"The sequence values could not be read from the archive: {program.failure(status)}. Nothing was published.")
         return parse_sequence_values(sql.decode("utf-8", "replace"), len(contents.sequence_lines))

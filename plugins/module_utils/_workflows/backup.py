@@ -403,6 +403,7 @@ def _describe_database(session: Session) -> dict[str, t.Any]:
         "roles": database_facts.read_roles(session),
         "database": database_facts.read_database(session),
         "prisma": database_facts.read_prisma(session, session.login.schema),
+        "defects": database_facts.read_defects(session),
     }
 
 

@@ -125,7 +125,13 @@ def test_what_is_no_manifest_of_this_archive_is_refused(content: bytes, sentence
         load_manifest(content, KEY)
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(manifest()) if field.name not in ("format", "schema_version")])
+def test_a_manifest_of_before_a_field_came_is_still_whole() -> None:
+    data = manifest().as_dict()
+    del data["defects"]
+    assert load_manifest(json.dumps(data).encode(), manifest().key).defects is None
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(manifest()) if field.default is dataclasses.MISSING])
 def test_a_missing_field_is_named(name: str) -> None:
     data = manifest().as_dict()
     del data[name]
