@@ -124,17 +124,26 @@ class Session:
         return str(self.row("SELECT pg_catalog.pg_export_snapshot()")[0])
 
     @contextlib.contextmanager
-    def shared_snapshot(self, snapshot: str, lock_wait_timeout: int) -> t.Iterator[None]:
-        """Read in a snapshot that another session exported, with the settings that make values print the same everywhere.
+    def shared_snapshot(self, snapshot: str | None, lock_wait_timeout: int) -> t.Iterator[None]:
+        """Read in a snapshot that another session exported (None: in one of our own), with the settings that make values print the same everywhere.
 
-        Leaving it releases the locks of everything that was read.
+        Leaving it releases the locks of everything that was read. In a transaction that is open already that one is read in, and stays open.
         """
-        self._begin(lock_wait_timeout)
-        self.execute("SET TRANSACTION SNAPSHOT %(snapshot)s", {"snapshot": snapshot})
+        inside = self.in_transaction
+        if not inside:
+            self._begin(lock_wait_timeout)
+            if snapshot is not None:
+                self.execute("SET TRANSACTION SNAPSHOT %(snapshot)s", {"snapshot": snapshot})
         for name, value in PINNED_SETTINGS:
             self.set_local(name, value)
         yield
-        self.execute("COMMIT")
+        if not inside:
+            self.execute("COMMIT")
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction was begun and not ended."""
+        return bool(self._connection.info.transaction_status != self._psycopg2.extensions.TRANSACTION_STATUS_IDLE)
 
     def set_local(self, name: str, value: str) -> None:
         """Set a parameter for the rest of the transaction."""
