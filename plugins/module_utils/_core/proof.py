@@ -49,12 +49,12 @@ class Proof:
 
 def method_to_read(manifest: Manifest | None, wanted: t.Literal["content", "counts", "none"]) -> fingerprint.Method:
     """Return how the tables have to be read so that they can be compared with what the manifest holds, and no closer."""
-    if wanted == "none" or manifest is None:
-        return wanted if wanted != "content" else "counts"
-    recorded = t.cast(fingerprint.Method, manifest.fingerprint["method"])
-    if recorded == "none" or (wanted == "counts" and recorded != "none"):
+    if wanted == "none":
+        return "none"
+    if manifest is None:
         return "counts"
-    return recorded
+    recorded = t.cast(fingerprint.Method, manifest.fingerprint["method"])
+    return "counts" if wanted == "counts" or recorded == "none" else recorded
 
 
 def prove(manifest: Manifest | None, found: Content, method: fingerprint.Method, *, extras_allowed: bool = False) -> Proof:

@@ -103,9 +103,7 @@ def swap_obstacles(target: Target) -> list[str]:
     return obstacles
 
 
-def choose_strategy(
-    wanted: str, target: Target, schema_obstacles: t.Callable[[], list[str]], in_place_obstacles: t.Callable[[], list[str]]
-) -> ChosenStrategy:
+def choose_strategy(wanted: str, target: Target, schema_obstacles: t.Callable[[], list[str]], in_place_obstacles: t.Callable[[], list[str]]) -> ChosenStrategy:
     """Return the strategy to use, or refuse with what is in the way of each.
 
     ``auto`` prefers the swap, then the schema swap, then the restore in place. The obstacles of the latter two are asked for only when they matter.
@@ -132,8 +130,10 @@ def choose_strategy(
         raise RefusedError([f"The restore in place is not possible: {'; '.join(in_place)}."])
     raise RefusedError(
         [
-            f"No strategy is possible with the role {target.server.user}. Swap: {'; '.join(swap)}. Schema swap: {'; '.join(schema)}. "
-            f"In place: {'; '.join(in_place)}. Best use a role that owns the database and has CREATEDB."
+            (
+                f"No strategy is possible with the role {target.server.user}. Swap: {'; '.join(swap)}. Schema swap: {'; '.join(schema)}. "
+                f"In place: {'; '.join(in_place)}. Best use a role that owns the database and has CREATEDB."
+            )
         ]
     )
 

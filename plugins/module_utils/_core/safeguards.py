@@ -9,15 +9,14 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import fnmatch
 import typing as t
 
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import Client
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import is_production
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.identifiers import quote_if_needed
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import some
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import LONGEST_NAME
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_target import Target, left_behind
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sizing import human_size
 
@@ -74,8 +73,7 @@ def confirmation_refusal(permissions: Permissions, target: Target, phrase: str, 
             "Run in check mode, read the plan, and set confirm to the phrase that it prints."
         )
     return (
-        f"The database {target.database} is production, and confirm is not set. "
-        "Run in check mode, read the plan, and set confirm to the phrase that it prints."
+        f"The database {target.database} is production, and confirm is not set. Run in check mode, read the plan, and set confirm to the phrase that it prints."
     )
 
 
@@ -103,10 +101,14 @@ def protected_host_refusal(permissions: Permissions, target: Target) -> str | No
 def condition_refusals(target: Target) -> list[str]:
     """Refuse targets that cannot be restored into at all."""
     refusals = []
+    if len(target.database.encode()) > LONGEST_NAME:
+        refusals.append(
+            f"The database name {target.database} is longer than {LONGEST_NAME} bytes, and PostgreSQL would cut it without a word. "
+            "Set database to a shorter one."
+        )
     if target.server.in_recovery:
         refusals.append(
-            f"The server at {target.server.address}:{target.server.port} is a standby, which takes no writes. "
-            "Set database_url or login_host to the primary."
+            f"The server at {target.server.address}:{target.server.port} is a standby, which takes no writes. Set database_url or login_host to the primary."
         )
     if target.exists and target.template:
         refusals.append(f"The database {target.database} is a template for new databases. Set database to another one.")
@@ -241,23 +243,7 @@ def content_refusal(manifest: Manifest | None, encoding: str | None, wanted: str
     return None
 
 
-def client_refusal(archive_major: int, client: Client) -> str | None:
-    """Refuse an archive that is newer than the client program which has to read it."""
-    if client.major >= archive_major:
-        return None
-    return (
-        f"The archive was made by pg_dump {archive_major}, and pg_restore {client.version} cannot read it. "
-        f"Install postgresql-client-{archive_major} or newer, or set pg_bin_dir to such programs."
-    )
-
-
-def missing_refusals(
-    *,
-    extensions: t.Sequence[str],
-    roles: t.Sequence[str],
-    tablespaces: t.Sequence[str],
-    ownership: str,
-) -> list[str]:
+def missing_refusals(*, extensions: t.Sequence[str], tablespaces: t.Sequence[str]) -> list[str]:
     """Refuse what the archive asks for and the server does not have."""
     refusals = []
     if extensions:
@@ -265,24 +251,12 @@ def missing_refusals(
             f"The archive needs {some('extension', extensions)}, which the server does not have. "
             "Install the package on the server, or set exclude_extensions to restore without (what depends on it will fail)."
         )
-    if roles:
-        refusals.append(
-            f"The archive names {some('role', roles)}, which the server does not have, and ownership is {ownership}. "
-            "Create them, map them with role_map, or set ownership to operator."
-        )
     if tablespaces:
         refusals.append(
             f"The archive names {some('tablespace', tablespaces)}, which the server does not have or this role may not use. "
             "Create them, or set no_tablespaces to true to put everything into the database's own."
         )
     return refusals
-
-
-def data_loss_window(snapshot_at: dt.datetime | None, now: dt.datetime) -> dict[str, t.Any] | None:
-    """Return the time whose writes are not in the backup."""
-    if snapshot_at is None:
-        return None
-    return {"seconds": int((now - snapshot_at).total_seconds()), "for_people": human_duration((now - snapshot_at).total_seconds())}
 
 
 def human_duration(seconds: float) -> str:

@@ -130,4 +130,5 @@ def escaped_identifier(name: str) -> str:
 
 
 def _database(row: tuple[t.Any, ...]) -> ServerDatabase:
-    return ServerDatabase(*row[:7], comment=read_comment(row[7]))
+    oid, name, owner, owned, allows_connections, template, connection_limit, comment = row
+    return ServerDatabase(oid, name, owner, owned, allows_connections, template, connection_limit, read_comment(comment))

@@ -147,6 +147,13 @@ def list_file(lines: t.Iterable[str]) -> int:
     return unnamed_file("".join(f"{line}\n" for line in lines).encode())
 
 
+def write_all(stream: t.IO[bytes], chunk: memoryview) -> None:
+    """Write all of a chunk to a pipe, which takes as much at a time as it has room for."""
+    written = 0
+    while written < len(chunk):
+        written += os.write(stream.fileno(), chunk[written:])
+
+
 class Program:
     """One running child in a process group of its own, its standard error kept and passed through the redactor."""
 

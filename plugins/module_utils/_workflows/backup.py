@@ -28,7 +28,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.com
     choose_client,
     choose_compression,
 )
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, RefusedError, VerificationError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.identifiers import canonical_name
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest, dump_manifest, format_time, load_manifest
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts, locks, programs
@@ -40,6 +40,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
     StreamedArchive,
     stream_archive,
 )
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.attempts import Attempts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.fingerprints import (
     read_fingerprints,
     read_large_objects,
@@ -130,7 +131,7 @@ def plan_backup(request: BackupRequest, session: Session, store: Store, now: dt.
     name = naming.check_name(request.name) if request.name else naming.default_name(server.database)
     key = naming.archive_key(store.prefix, name, now)
     relations = database_facts.read_relations(session, request.selection)
-    attempt = _Attempts()
+    attempt = Attempts()
     attempt.refuse(preflight.pooler_refusal(server, session.login.pooler_hint))
     attempt.refuse(_lock_refusal(session, server))
     for refusal in preflight.privilege_refusals(relations, database_facts.count_unreadable_large_objects(session, server), server.user):
@@ -339,29 +340,6 @@ def _explain_lock_timeout(dump: programs.Program, seconds: int) -> None:
             f"pg_dump waited longer than lock_wait_timeout ({seconds} seconds) for a table that another session has locked. Nothing was published. "
             f"Set lock_wait_timeout to more seconds, or end that session. It said: {said}"
         )
-
-
-class _Attempts:
-    """Collects refusals, so that a person sees all of them at once."""
-
-    def __init__(self) -> None:
-        self._refusals: list[str] = []
-
-    def refuse(self, sentence: str | None) -> None:
-        if sentence:
-            self._refusals.append(sentence)
-
-    def call(self, function: t.Callable[[], t.Any]) -> t.Any:
-        """Return the function's value, or None with its error among the refusals."""
-        try:
-            return function()
-        except BackupError as error:
-            self.refuse(error.message)
-            return None
-
-    def raise_refusals(self) -> None:
-        if self._refusals:
-            raise RefusedError(self._refusals)
 
 
 def _lock_refusal(session: Session, server: preflight.ServerFacts) -> str | None:

@@ -37,9 +37,7 @@ def read_content(session: Session, method: fingerprint.Method, progress: Progres
     return _content(session, relations, tables, large_objects)
 
 
-def read_content_side_by_side(
-    login: Login, method: fingerprint.Method, jobs: int, *, limit: TimeLimit, progress: Progress, analyze: bool
-) -> Content:
+def read_content_side_by_side(login: Login, method: fingerprint.Method, jobs: int, *, limit: TimeLimit, progress: Progress, analyze: bool) -> Content:
     """Read everything of a database that nobody else uses through several sessions, the largest table first; with ``analyze`` have its statistics made."""
     with Session(login) as session:
         relations = _tables(session, None)
@@ -114,7 +112,8 @@ def _tables(session: Session, schemas: t.Collection[str] | None) -> list[Relatio
 
 def _sizes(session: Session) -> dict[int, int]:
     return {
-        int(oid): int(size or 0) for oid, size in session.rows("SELECT c.oid, pg_catalog.pg_table_size(c.oid) FROM pg_catalog.pg_class AS c WHERE c.relkind = 'r'")
+        int(oid): int(size or 0)
+        for oid, size in session.rows("SELECT c.oid, pg_catalog.pg_table_size(c.oid) FROM pg_catalog.pg_class AS c WHERE c.relkind = 'r'")
     }
 
 

@@ -17,13 +17,13 @@ import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive import HEADER_BYTES, ArchiveContents, oldest_reader
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive_sql import ArchiveDemands, archive_demands
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive_sql import ArchiveDemands, read_demands
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import resolve_restore_point
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import pg_restore_definitions_command
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import Client, choose_restore_client
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, StoreError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest, load_manifest
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sql_script import read_items
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sql_script import ScriptReader
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import programs
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.spool import LocalFile, Spool
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store
@@ -169,8 +169,8 @@ def require_same_bytes(source: Source, found: VerifiedArchive) -> None:
     manifest = source.manifest
     if manifest and (found.size, found.sha256) != (manifest.size, manifest.sha256):
         raise VerificationError(
-            f"The archive {source.address} is not what its manifest records: {found.size} bytes were read instead of {manifest.size}, or their SHA-256 differs. "
-            "Its bytes have changed in the store. Nothing was touched. Set backup to another one."
+            f"The archive {source.address} is not what its manifest records: {found.size} bytes were read instead of {manifest.size}, "
+            "or their SHA-256 differs. Its bytes have changed in the store. Nothing was touched. Set backup to another one."
         )
 
 
@@ -183,11 +183,9 @@ def _made_by(manifest: Manifest | None) -> int:
 def _read_demands(client: Client, head: bytes, redact: Redact) -> ArchiveDemands:
     """Have pg_restore print the definitions, which are in the table of contents, and read from them what the server must have."""
     with contextlib.closing(HeadFile(head)) as file:
-        program = programs.Program(
-            pg_restore_definitions_command(client, file.path), redact=redact, descriptors=(file.descriptor,), stdout=subprocess.PIPE
-        )
+        program = programs.Program(pg_restore_definitions_command(client, file.path), redact=redact, descriptors=(file.descriptor,), stdout=subprocess.PIPE)
         try:
-            demands = archive_demands(read_items(program.stdout.read))
+            demands = read_demands(ScriptReader(program.stdout.read))
             status = program.wait()
         finally:
             program.close()
@@ -219,4 +217,6 @@ def _about_the_archive(source: Source) -> t.Iterator[None]:
         yield
     except VerificationError as error:
         reason = error.message.replace(" Nothing was published.", "")
-        raise VerificationError(f"The archive {source.address} is damaged. {reason} Nothing was touched. Set backup to another one.", **error.details) from error
+        raise VerificationError(
+            f"The archive {source.address} is damaged. {reason} Nothing was touched. Set backup to another one.", **error.details
+        ) from error
