@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import hashlib
 import json
 import re
 import typing as t
@@ -87,14 +88,29 @@ class Manifest:
 
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Manifest)}
+_CHECKSUM = "checksum"
 # Those that came later have a default; a manifest from before is still whole.
-_REQUIRED = [name for name, field in _FIELDS.items() if field.default is dataclasses.MISSING] + ["schema_version", "format"]
+_REQUIRED = [name for name, field in _FIELDS.items() if field.default is dataclasses.MISSING] + ["schema_version", "format", _CHECKSUM]
 _OBJECTS = ("source", "client", "archive", "fingerprint", "tables", "sequences", "large_objects", "database", "verification")
 
 
 def dump_manifest(manifest: Manifest) -> bytes:
     """Serialize a manifest for the store."""
-    return (json.dumps(manifest.as_dict(), indent=1, ensure_ascii=False) + "\n").encode()
+    return write_sealed(manifest.as_dict())
+
+
+def write_sealed(data: dict[str, t.Any]) -> bytes:
+    """Write a manifest's data with their checksum at the end.
+
+    A bit that flips in the store must not turn one true fact into another: where a backup is from and what it may be restored into are judged from them.
+    """
+    return (json.dumps({**data, _CHECKSUM: _checksum(data)}, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _checksum(data: t.Mapping[str, t.Any]) -> str:
+    """Return the SHA-256 of everything but the checksum itself: as JSON in ASCII, keys in order, nothing between."""
+    content = {name: value for name, value in data.items() if name != _CHECKSUM}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def load_manifest(content: bytes, key: str) -> Manifest:
@@ -114,6 +130,8 @@ def load_manifest(content: bytes, key: str) -> Manifest:
     missing = sorted(name for name in _REQUIRED if name not in data)
     if missing:
         raise ManifestError(f"The manifest of {key} lacks {', '.join(missing)}.")
+    if data[_CHECKSUM] != _checksum(data):
+        raise ManifestError(f"The manifest of {key} was changed after it was written: its content is not that of its checksum.")
     if any(not isinstance(data[name], dict) for name in _OBJECTS):
         raise ManifestError(f"The manifest of {key} is malformed.")
     size, sha256 = data["archive"].get("size"), data["archive"].get("sha256")
