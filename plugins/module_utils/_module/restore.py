@@ -104,8 +104,14 @@ _AS_THEY_ARE = (
 )
 
 
-def restore(params: t.Mapping[str, t.Any], secrets: Secrets, *, check_mode: bool, diff_mode: bool) -> dict[str, t.Any]:
-    """Do what ``state`` says and return the module's result; in check mode only plan it."""
+def nobody_listens(state: str) -> None:
+    """A module has nobody to tell of states before its end."""
+
+
+def restore(
+    params: t.Mapping[str, t.Any], secrets: Secrets, *, check_mode: bool, diff_mode: bool, listener: t.Callable[[str], None] = nobody_listens
+) -> dict[str, t.Any]:
+    """Do what ``state`` says and return the module's result; in check mode only plan it. ``listener`` is told each state that a restore reaches."""
     secrets.add(*check_secrets(params["checks"]))
     login = login_from(params, f"workon.postgresql_backup restore on {socket.gethostname()}, process {os.getpid()}", secrets)
     permissions = permissions_from(params)
@@ -114,7 +120,7 @@ def restore(params: t.Mapping[str, t.Any], secrets: Secrets, *, check_mode: bool
             return _roll_back(permissions, sessions, check_mode)
         if params["state"] == "finalized":
             return _finalize(permissions, sessions, params["keep_previous"], check_mode)
-        return _restore(params, secrets, permissions, sessions, check_mode, diff_mode)
+        return _restore(params, secrets, sessions, check_mode, diff_mode, listener)
 
 
 def permissions_from(params: t.Mapping[str, t.Any]) -> Permissions:
@@ -136,7 +142,12 @@ def request_from(params: t.Mapping[str, t.Any]) -> RestoreRequest:
 
 
 def _restore(
-    params: t.Mapping[str, t.Any], secrets: Secrets, permissions: Permissions, sessions: RestoreSessions, check_mode: bool, diff_mode: bool
+    params: t.Mapping[str, t.Any],
+    secrets: Secrets,
+    sessions: RestoreSessions,
+    check_mode: bool,
+    diff_mode: bool,
+    listener: t.Callable[[str], None],
 ) -> dict[str, t.Any]:
     request = request_from(params)
     store = open_store(params, secrets) if params["bucket"] or params["directory"] or os.environ.get("BACKUP_S3_BUCKET") else None
@@ -151,7 +162,7 @@ def _restore(
         tables = compared_tables(plan.source.manifest, _rows_now(sessions)) if check_mode or diff_mode else None
         if check_mode:
             return plan_result(_facts(plan), tables)
-        journal = Journal(restore_id, utc_now, _nobody_listens)
+        journal = Journal(restore_id, utc_now, listener)
         outcome = carry_out_restore(plan, sessions, Surroundings(utc_now, secrets.redact, limit, silent, store), journal)
         not_kept = keep_journal(journal, store)
     return restored_result(
@@ -217,7 +228,3 @@ def _finalize(permissions: Permissions, sessions: RestoreSessions, keep_previous
         kept=[{"database": database.name, "until": until} for database, until in plan.kept],
         check_mode=check_mode,
     )
-
-
-def _nobody_listens(state: str) -> None:
-    """A module has nobody to tell of states before its end."""
