@@ -95,6 +95,15 @@ def outside_of_schemas(contents: ArchiveContents) -> list[Skipped]:
     ]
 
 
+def about_schemas(contents: ArchiveContents, names: t.Collection[str]) -> list[Skipped]:
+    """Return the entries that create or describe these schemas, which are there and stay as they are."""
+    return [
+        Skipped(entry, "the schema is there")
+        for entry in contents.entries
+        if _about_a_schema(entry) and any(entry.label.startswith((f"- {name} ", f"- SCHEMA {name} ")) for name in names)
+    ]
+
+
 def forbidden_refusal(skipped: t.Sequence[Skipped], role: str) -> str | None:
     """Refuse to leave out silently what the archive holds."""
     if not skipped:

@@ -81,8 +81,9 @@ def read_usable_tablespaces(session: Session) -> frozenset[str]:
 
 def read_free_disk(session: Session) -> int | None:
     """Return the bytes free for the server's data, where it runs on this host and says where they are; else None."""
-    may_know = session.row("SELECT pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE') AND pg_catalog.inet_server_addr() IS NOT DISTINCT FROM "
-                           "pg_catalog.inet_client_addr()")[0]
+    may_know = session.row(
+        "SELECT pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE') AND pg_catalog.inet_server_addr() IS NOT DISTINCT FROM pg_catalog.inet_client_addr()"
+    )[0]
     if not may_know:
         return None
     directory = str(session.row("SELECT pg_catalog.current_setting('data_directory')")[0])

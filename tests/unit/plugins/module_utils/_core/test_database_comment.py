@@ -31,7 +31,7 @@ TAGGED = DatabaseComment("The shop's database", "staging", MARK)
         DatabaseComment(environment="staging"),
         DatabaseComment(restore=MARK),
         TAGGED,
-        DatabaseComment("two\nlines [with brackets] {\"and\": \"json\"}", "staging"),
+        DatabaseComment('two\nlines [with brackets] {"and": "json"}', "staging"),
     ],
 )
 def test_what_is_written_is_read_back(comment: DatabaseComment) -> None:
