@@ -51,12 +51,13 @@ def plan_result(facts: dict[str, t.Any], tables: t.Sequence[dict[str, t.Any]] | 
         "in_place": "replaced object by object and proved, in one transaction",
     }[strategy["name"]]
     confirm = f" To go on, set confirm to: {facts['confirm']}" if facts["confirm"] else ""
+    now = (target["environment"] or "without a tag") if target["exists"] else "does not exist yet"
     return {
         **facts,
         "changed": True,
         "msg": (
-            f"Every safeguard passed, and the archive was read to its end. The database {target['database']} ({target['environment'] or 'new'}, "
-            f"{'exists' if target['exists'] else 'does not exist yet'}) would be restored from {backup['address']}"
+            f"Every safeguard passed, and the archive was read to its end. "
+            f"The database {target['database']} ({now}) would be restored from {backup['address']}"
             + (f", which holds the state of {loss['text']} ago" if loss else "")
             + f": {steps}. Safety backup: {facts['safety_plan']}.{confirm}"
         ),
