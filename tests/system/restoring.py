@@ -16,8 +16,14 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.postgresql import POSTGRESQL_SPEC
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.restore import RESTORE_SPEC, restore
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.runner import Secrets
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.store import STORE_SPEC, STORE_WRITE_SPEC
 from harness.ansible_runner import AnsibleRunner, Outcome, Running
 from harness.waiting import NotYet, wait_for
 from system.scenes import Database, Store, Verdict, quoted
@@ -118,6 +124,21 @@ class Scene:
     def finalize(self, *, check: bool = False, **options: Any) -> Outcome:
         """Run pg_restore_safe with state finalized."""
         return self.restore(check=check, state="finalized", **options)
+
+    def plan(self, **options: Any) -> dict[str, Any]:
+        """Return what check mode returns, or raise its error, without the cost of a run: it writes nothing that would have to be run."""
+        specs = {**POSTGRESQL_SPEC, **STORE_SPEC, **STORE_WRITE_SPEC, **RESTORE_SPEC}
+        params = {name: spec.get("default") for name, spec in specs.items()}
+        nobody = cast(Any, SimpleNamespace(no_log_values=set()))
+        return restore({**params, **self.options(**options)}, Secrets(nobody), check_mode=True, diff_mode=False)
+
+    def refusals(self, **options: Any) -> list[str]:
+        """Return every reason that speaks against a restore with these options; none where it would begin."""
+        try:
+            self.plan(**options)
+        except BackupError as error:
+            return list(cast(list[str], error.details.get("refusals", [error.message])))
+        return []
 
     def back_up(self, **options: Any) -> dict[str, Any]:
         """Take a backup of the database as its superuser and return its manifest."""

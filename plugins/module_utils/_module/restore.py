@@ -31,7 +31,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.store
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.postgresql import login_from
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.runner import Secrets, utc_now
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.store import open_store
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.content import read_content
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.content import count_rows
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import TimeLimit, silent
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore import Surroundings, carry_out_restore, keep_journal
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_ending import (
@@ -198,10 +198,8 @@ def _facts(plan: RestorePlan) -> dict[str, t.Any]:
 
 
 def _rows_now(sessions: RestoreSessions) -> dict[str, int]:
-    """Count the rows of the live database."""
-    if sessions.live is None:
-        return {}
-    return {name: found.rows for name, found in read_content(sessions.live, "counts", silent).tables.items()}
+    """Count the rows of the live database, as far as this role may."""
+    return count_rows(sessions.live) if sessions.live else {}
 
 
 def _roll_back(permissions: Permissions, sessions: RestoreSessions, lock_wait_timeout: int, check_mode: bool) -> dict[str, t.Any]:

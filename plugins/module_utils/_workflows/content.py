@@ -52,6 +52,12 @@ def read_content_side_by_side(login: Login, method: fingerprint.Method, jobs: in
         return _content(session, relations, work.tables, work.large_objects)
 
 
+def count_rows(session: Session) -> dict[str, int]:
+    """Count the rows of every table that this role may read, all of it."""
+    oids = [relation.oid for relation in _tables(session, None) if relation.readable and relation.schema_usable and not relation.row_security]
+    return {name: found.rows for name, found in read_fingerprints(session, None, "counts", oids, _LOCK_WAIT, _nothing).items()}
+
+
 class _Work:
     """Tables to be read, the largest first, and what was found; taken from by several threads."""
 

@@ -132,9 +132,9 @@ class RestorePlanner:
         target = read_target(self._sessions, request.available_disk)
         check_server_version(target.server.version_num, target.server.version)
         self._refuse_target(target)
-        installed = attempts.call(lambda: programs.find_clients(request.pg_bin_dir)) or []
+        installed = attempts.call(lambda: programs.find_clients(request.pg_bin_dir))
         source = attempts.call(lambda: find_source(request.backup, request.name, self._store, self._store_for))
-        opened = attempts.call(lambda: open_archive(source, target.server.major, installed, redact)) if source else None
+        opened = attempts.call(lambda: open_archive(source, target.server.major, installed, redact)) if source and installed is not None else None
         if source is None or opened is None:
             attempts.raise_refusals()
         source, opened = t.cast(Source, source), t.cast(OpenedArchive, opened)
@@ -226,8 +226,10 @@ class RestorePlanner:
                 for_all_tables=opened.demands.for_all_tables,
             )
         )
+        excluded = {found.entry for found in left_out}
+        forbidden = [found for found in forbidden if found.entry not in excluded]
         if request.unrestorable == "refuse":
-            attempts.refuse(forbidden_refusal([found for found in forbidden if found not in left_out], target.server.user))
+            attempts.refuse(forbidden_refusal(forbidden, target.server.user))
         roles = Roles(
             demanded=opened.demands.roles,
             owners=opened.demands.owners,
@@ -235,7 +237,7 @@ class RestorePlanner:
             settable=privilege_facts.settable_roles(session),
         )
         ownership = attempts.call(lambda: choose_ownership(request.ownership, roles, request.role_map, target_exists=target.exists))
-        return ownership, tuple(dict.fromkeys((*left_out, *forbidden)))
+        return ownership, (*left_out, *forbidden)
 
     def _refuse_strategy(self, target: Target, source: Source, properties: dict[str, t.Any], strategy: ChosenStrategy) -> None:
         attempts = self._attempts
@@ -294,7 +296,14 @@ class RestorePlanner:
             return self._request.safety_name
         if source.manifest and safeguards.is_same_database(source.manifest, target):
             return source.manifest.name
-        return f"{naming.default_name(target.database)}-{self._request.permissions.environment}"
+        name = f"{target.database}-{self._request.permissions.environment}"
+        try:
+            return naming.check_name(name)
+        except BackupError:
+            raise BackupError(
+                f"The safety backup would be called {name!r}, which cannot be a name in a store. "
+                "Set safety_name to letters, digits, dots, dashes and underscores, one name for each database."
+            ) from None
 
     def _room(self, source: Source, strategy: ChosenStrategy) -> tuple[Spool | LocalFile | None, tuple[str, ...]]:
         if source.local_path:
