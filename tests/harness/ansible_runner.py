@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import functools
 import json
 import os
 import re
@@ -98,6 +97,31 @@ class Running:
 
         return wait_for(probe, f"{name} {argument}", seconds=seconds)
 
+    def wait_for_output(self, text: str, *, seconds: float = 60.0) -> None:
+        """Return once this was printed."""
+
+        def probe() -> None:
+            ended = self._child.poll() is not None
+            printed = self._log.read_text()
+            if text in printed:
+                return
+            assert not ended, f"{self._module} ended before it printed {text!r}:\n{printed}"
+            raise NotYet(f"It printed {printed!r}.")
+
+        wait_for(probe, f"{self._module} prints {text!r}", seconds=seconds)
+
+    def tell(self, line: str) -> None:
+        """Write a line to a program's standard input."""
+        assert self._child.stdin
+        self._child.stdin.write(f"{line}\n")
+        self._child.stdin.flush()
+
+    def kill(self) -> None:
+        """End what was started, and only that, as ``kill -9`` does; require that it left no file. Programs that it had started go on by themselves."""
+        self._child.kill()
+        self._child.wait(20)
+        assert not self._leftovers(), f"{self._module} left in TMPDIR: {self._leftovers()}"
+
     def module_pid(self) -> int:
         """Wait for pg_dump and return the process id of the module that started it."""
         return self.program("pg_dump").parent
@@ -120,7 +144,7 @@ class Running:
                 result=result,
                 output=output,
                 survivors=tuple(self._survivors()),
-                leftovers=tuple(sorted(str(path.relative_to(self._directory)) for path in (self._directory / "tmp").iterdir())),
+                leftovers=self._leftovers(),
             )
             self.stop()
         return self._outcome
@@ -130,7 +154,12 @@ class Running:
         for process in self.processes():
             _kill(process.pid)
         self._child.wait(20)
+        if self._child.stdin:
+            self._child.stdin.close()
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _leftovers(self) -> tuple[str, ...]:
+        return tuple(sorted(str(path.relative_to(self._directory)) for path in (self._directory / "tmp").iterdir()))
 
     def _survivors(self) -> list[Process]:
         def probe() -> list[Process]:
@@ -160,32 +189,36 @@ class AnsibleRunner:
 
     def start(self, module: str, *, check: bool = False, environment_: Mapping[str, str] | None = None, **options: Any) -> Running:
         """Start one module of the collection."""
-        directory = Path(tempfile.mkdtemp(prefix="ansible-run-"))
-        for name in ("home", "tmp"):
-            (directory / name).mkdir(mode=0o700)
+        directory = _private_directory()
         hidden = {name: value for name, value in options.items() if any(secret in json.dumps(value) for secret in self._written)}
         private = directory / "options.json"
         private.touch(mode=0o600)
         private.write_text(json.dumps({"ansible_python_interpreter": self._python, "hidden": hidden}))
         shown = {name: f"{{{{ hidden.{name} }}}}" if name in hidden else value for name, value in options.items()}
         command = [
-            str(Path(self._python).with_name("ansible")), "localhost", "--connection=local", "-vvvv", f"--extra-vars=@{private}",
+            # Below nohup everything would ignore this signal.
+            "env", "--default-signal=HUP", str(Path(self._python).with_name("ansible")), "localhost", "--connection=local", "-vvvv", f"--extra-vars=@{private}",
             f"--module-name=workon.postgresql_backup.{module}", *([f"--args={json.dumps(shown)}"] if shown else []), *(["--check"] if check else []),
         ]  # fmt: skip
+        return self._launch(module, command, directory, subprocess.DEVNULL, environment_)
+
+    def start_program(self, program: Path, *arguments: str) -> Running:
+        """Start a Python program in the surroundings of a module's run; it takes lines on its standard input, and prints its result as Ansible would."""
+        return self._launch(program.stem, [self._python, str(program), *arguments], _private_directory(), subprocess.PIPE, None)
+
+    def _launch(self, name: str, command: list[str], directory: Path, stdin: int, environment: Mapping[str, str] | None) -> Running:
         log = directory / "output"
         with log.open("w") as output:
             child = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 text=True,
                 cwd=directory / "home",
-                # Below nohup everything would ignore it.
-                preexec_fn=functools.partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),
-                env={**self._environment(directory), **(environment_ or {})},
+                env={**self._environment(directory), **(environment or {})},
             )
-        running = Running(self, module, directory, child, log)
+        running = Running(self, name, directory, child, log)
         self._started.append(running)
         return running
 
@@ -229,6 +262,14 @@ def spellings(secret: str) -> set[str]:
         encoded = base64.b64encode(b"x" * before + secret.encode()).decode()
         forms.add(encoded[4:-4])
     return forms
+
+
+def _private_directory() -> Path:
+    """Make what every run has for itself: a home, and a place for temporary files."""
+    directory = Path(tempfile.mkdtemp(prefix="ansible-run-"))
+    for name in ("home", "tmp"):
+        (directory / name).mkdir(mode=0o700)
+    return directory
 
 
 def _result(output: str) -> tuple[str, dict[str, Any]]:

@@ -24,7 +24,7 @@ from harness.process import Child
 from harness.waiting import NotYet, wait_for
 
 # pgbouncer and what it needs beyond a minimal system. They are unpacked, not installed.
-_PACKAGES = ("pgbouncer", "libcares2", "libevent-2.1-7")
+_PACKAGES = ("pgbouncer", "libc-ares2", "libevent-2.1-7")
 _TREE = CACHE / "tools" / "pgbouncer"
 
 
@@ -110,10 +110,14 @@ def _unpack(directory: Path) -> Path:
     with tempfile.TemporaryDirectory() as downloads:
         # apt drops its privileges for downloads where it can, and then must be able to write.
         os.chmod(downloads, 0o777)
-        for package in _PACKAGES:
-            answer = subprocess.run(["apt-get", "download", package], cwd=downloads, capture_output=True, text=True, check=False)
-            if answer.returncode:
-                raise RuntimeError(f"apt-get download {package}: {answer.stderr.strip()}")
+        command = ["apt-get", "download", *_PACKAGES]
+        answer = subprocess.run(command, cwd=downloads, capture_output=True, text=True, check=False)
+        if answer.returncode and os.geteuid() == 0:
+            # A new machine has no lists of packages yet.
+            subprocess.run(["apt-get", "update"], capture_output=True, check=False)
+            answer = subprocess.run(command, cwd=downloads, capture_output=True, text=True, check=False)
+        if answer.returncode:
+            raise RuntimeError(f"{' '.join(command)}: {answer.stderr.strip()}")
         for archive in Path(downloads).glob("*.deb"):
             subprocess.run(["dpkg-deb", "--extract", archive, directory / "tree"], check=True)
     return directory / "tree"

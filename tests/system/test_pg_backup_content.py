@@ -189,6 +189,7 @@ def test_the_manifest_says_what_it_is_of(the_zoo: RestoredZoo) -> None:
     assert manifest["client"]["version"] == server.installation.version
     assert manifest["extensions"] == dict(the_zoo.source.rows("SELECT extname, extversion FROM pg_extension"))
     assert manifest["archive"]["compression"] == ("zstd:1" if server.installation.has_zstd else "gzip:1")
+    del manifest["checksum"]
     assert the_zoo.result["backup"] == {**manifest, "address": str(the_zoo.store.path / the_zoo.key)}
     assert the_zoo.result["throughput"]["archive_bytes_per_second"] > 0
 

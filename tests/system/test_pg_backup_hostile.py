@@ -37,3 +37,27 @@ def test_a_look_alike_of_prismas_table_gets_none_of_our_rights(ansible: AnsibleR
     result = ansible.run("pg_backup", **database.options(), **folder.options).require_success()
     assert result["backup"]["prisma"] is None
     assert result["backup"]["tables"]["public._prisma_migrations"]["rows"] == 2
+
+
+def test_an_operator_in_the_place_of_a_built_in_one_gets_none_of_our_rights(ansible: AnsibleRunner, database: Database, folder: Folder) -> None:
+    database.execute(
+        "CREATE FUNCTION public.spring(text, text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'sprung as %', current_user; END$$",
+        "CREATE OPERATOR public.= (FUNCTION = public.spring, LEFTARG = text, RIGHTARG = text)",
+        "CREATE TABLE t AS SELECT 1 AS a",
+        f"ALTER DATABASE {database.name} SET search_path = public, pg_catalog",
+    )
+    outcome = ansible.run("pg_backup", **database.options(), **folder.options, exclude_tables=["nothing_*"])
+    # What springs in pg_dump is PostgreSQL's; it asks with every name qualified, too.
+    assert outcome.require_success()["backup"]["tables"]["public.t"]["rows"] == 1
+
+
+def test_a_pattern_without_a_schema_means_what_the_database_s_own_path_finds_first(ansible: AnsibleRunner, database: Database, folder: Folder) -> None:
+    database.execute(
+        "CREATE SCHEMA first",
+        "CREATE TABLE first.t AS SELECT 1 AS a",
+        "CREATE TABLE public.t AS SELECT 1 AS a",
+        f"ALTER DATABASE {database.name} SET search_path = first, public",
+    )
+    result = ansible.run("pg_backup", **database.options(), **folder.options, exclude_tables=["t"]).require_success()
+    assert list(result["backup"]["tables"]) == ["public.t"]
+    assert [entry["name"] for entry in result["backup"]["omitted"]] == ["first.t"]

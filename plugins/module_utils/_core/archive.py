@@ -79,6 +79,11 @@ class ArchiveContents:
     large_objects: bool
 
     @property
+    def large_object_owners(self) -> frozenset[str]:
+        """The roles that large objects belong to, which from 17 on are no part of an archive's definitions."""
+        return frozenset(entry.label.rpartition(" ")[2] for entry in self.entries if entry.kind in ("BLOB", "BLOB METADATA"))
+
+    @property
     def client_major(self) -> int:
         """The major of the pg_dump that made the archive, 0 where the archive does not say."""
         found = re.match(r"\d+", self.client_version)

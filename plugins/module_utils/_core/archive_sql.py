@@ -30,6 +30,7 @@ _NO_ROLES = ("current_role", "current_user", "default", "session_user")
 _RELATIONS = (("table",), ("unlogged", "table"), ("foreign", "table"), ("index",), ("unique", "index"), ("materialized", "view"))
 _WITH_CONSTRAINTS = (("table",), ("foreign", "table"), ("domain",))
 _WITH_LANGUAGE = ("function", "procedure", "language", "procedural", "trusted", "transform")
+_GRANTED_ON = ("table", "sequence", "function", "procedure", "type")
 _UNVALIDATED = (("not", "valid"), ("not", "enforced"))
 
 
@@ -96,6 +97,17 @@ def ownership_statements(items: t.Iterable[Statement], role_map: t.Mapping[str, 
     return [replace_roles(item, role_map) for item in items if _is_about_ownership(item)]
 
 
+def grants_among(items: t.Iterable[Statement], roles: t.Collection[str]) -> list[bytes]:
+    """Return the grants on tables, sequences, routines and types that name only these roles, in UTF-8: what of an archive's privileges a server can have."""
+    found = []
+    for item in items:
+        tokens = _outside_parentheses(item.tokens())
+        named = {token.value for token in _role_tokens(tokens)}
+        if (_begins(tokens, "grant") or _begins(tokens, "revoke")) and named <= set(roles) and _is_on(tokens, *_GRANTED_ON):
+            found.append(replace_roles(item, {}))
+    return found
+
+
 def replace_roles(statement: Statement, role_map: t.Mapping[str, str]) -> bytes:
     """Return a statement in UTF-8 with the roles that it names replaced by the map; what the map does not have stays."""
     pieces: list[str] = []
@@ -106,6 +118,12 @@ def replace_roles(statement: Statement, role_map: t.Mapping[str, str]) -> bytes:
             position = token.end
     pieces.append(statement.dialect.decode(statement.text[position:]))
     return "".join(pieces).encode("utf_8", "surrogateescape")
+
+
+def _is_on(tokens: Tokens, *kinds: str) -> bool:
+    """Say whether the object of a grant, named behind the first ON, is of one of these kinds."""
+    at = next((number for number, token in enumerate(tokens) if token.is_word("on")), len(tokens))
+    return any(token.is_word(*kinds) for token in tokens[at + 1 : at + 2])
 
 
 def _is_about_ownership(statement: Statement) -> bool:

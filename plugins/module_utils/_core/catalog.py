@@ -126,7 +126,7 @@ def read_catalog(
     )
 
 
-def resolve_restore_point(catalog: Catalog, restore_point: str, prefix: str) -> Backup:
+def resolve_restore_point(catalog: Catalog, restore_point: str, prefix: str, *, option: str = "restore_point") -> Backup:
     """Return the backup that ``latest``, ``before:<time>`` or a key means; raise a sentence when there is none.
 
     ``latest`` and ``before`` see valid regular backups only: the one that a restore takes first holds the very state that was to be left behind, so
@@ -139,7 +139,7 @@ def resolve_restore_point(catalog: Catalog, restore_point: str, prefix: str) -> 
             raise BackupError(_nothing_found("no valid backup", catalog))
         return valid[0]
     if restore_point.startswith("before:"):
-        limit = parse_time(restore_point[len("before:") :], "restore_point")
+        limit = parse_time(restore_point[len("before:") :], option)
         _require_one_name(restore_point, valid)
         for backup in valid:
             if _snapshot_time(backup) < limit:
@@ -149,7 +149,7 @@ def resolve_restore_point(catalog: Catalog, restore_point: str, prefix: str) -> 
     for backup in (*catalog.backups, *catalog.broken):
         if backup.key in wanted:
             if not backup.valid:
-                raise BackupError(f"The backup {backup.key} is not valid: {' '.join(backup.problems)} Set restore_point to another backup, or to latest.")
+                raise BackupError(f"The backup {backup.key} is not valid: {' '.join(backup.problems)} Set {option} to another backup, or to latest.")
             return backup
     raise BackupError(_nothing_found(f"no backup with the key {restore_point}", catalog))
 

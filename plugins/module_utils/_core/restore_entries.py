@@ -25,6 +25,7 @@ _SUPERUSERS_ONLY = {
     "OPERATOR FAMILY": "only superusers may create operator families",
     "TEXT SEARCH PARSER": "only superusers may create text search parsers",
     "TEXT SEARCH TEMPLATE": "only superusers may create text search templates",
+    "PUBLICATION TABLES IN SCHEMA": "only superusers may publish the tables of schemas",
 }
 _SUBSCRIPTIONS_BY_ROLE_SINCE = 16
 _ABOUT_OTHERS = ("COMMENT", "ACL", "SECURITY LABEL")

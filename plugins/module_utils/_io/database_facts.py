@@ -19,24 +19,28 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pre
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.prisma import MigrationRow, read_status, summarize
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 
+# It is asked before it is known whether the session may be settled, so it names its operators.
 _SERVER = """
 SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.current_setting('server_version'),
        pg_catalog.current_database(), d.oid::bigint, current_user,
-       (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user),
+       (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user),
        pg_catalog.pg_is_in_recovery(),
        pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE'),
        CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) ELSE 0 END,
        pg_catalog.current_setting('max_locks_per_transaction')::bigint
-         * (pg_catalog.current_setting('max_connections')::bigint + pg_catalog.current_setting('max_prepared_transactions')::bigint),
-       EXTRACT(EPOCH FROM pg_catalog.clock_timestamp())::float8,
-       pg_catalog.pg_backend_pid()
-  FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()
+         OPERATOR(pg_catalog.*) (pg_catalog.current_setting('max_connections')::bigint
+                                 OPERATOR(pg_catalog.+) pg_catalog.current_setting('max_prepared_transactions')::bigint),
+       EXTRACT(EPOCH FROM pg_catalog.clock_timestamp())::float8
+  FROM pg_catalog.pg_database AS d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
 """
 
 # %(...)s patterns come as arrays, so that the statement stays one whatever the selection.
 _RELATIONS = """
 WITH pattern AS (SELECT * FROM ROWS FROM (
-  pg_catalog.unnest(%(options)s::text[]), pg_catalog.unnest(%(schemas)s::text[]), pg_catalog.unnest(%(names)s::text[])) AS p(option, schema, name))
+  pg_catalog.unnest(%(options)s::text[]), pg_catalog.unnest(%(schemas)s::text[]), pg_catalog.unnest(%(names)s::text[])) AS p(option, schema, name)),
+visible AS (SELECT DISTINCT ON (v.relname) v.oid FROM pg_catalog.pg_class AS v JOIN pg_catalog.pg_namespace AS s ON s.oid = v.relnamespace
+             WHERE s.nspname::text = ANY (%(path)s::text[])
+             ORDER BY v.relname, pg_catalog.array_position(%(path)s::text[], s.nspname::text))
 SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, c.relpersistence::text,
        (SELECT e.extname FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
          WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
@@ -46,7 +50,7 @@ SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, c.relpersistence::t
             ELSE (SELECT p.option FROM pattern AS p
                    WHERE (p.option = 'exclude_schemas' AND n.nspname OPERATOR(pg_catalog.~) p.name)
                       OR (p.option IN ('exclude_tables', 'exclude_table_data') AND c.relname OPERATOR(pg_catalog.~) p.name
-                          AND CASE WHEN p.schema IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname OPERATOR(pg_catalog.~) p.schema END)
+                          AND CASE WHEN p.schema IS NULL THEN c.oid IN (SELECT oid FROM visible) ELSE n.nspname OPERATOR(pg_catalog.~) p.schema END)
                    ORDER BY p.option = 'exclude_table_data' LIMIT 1) END,
        CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT') ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE'),
@@ -145,6 +149,9 @@ def read_server(session: Session) -> ServerFacts:
     after = time.time()
     identifier = str(session.row("SELECT system_identifier FROM pg_catalog.pg_control_system()")[0]) if found[7] else None
     login = session.pinned_login
+    pooled = not session.settled and _shares_backends(session)
+    if not session.settled and not pooled:
+        session.settle()
     return ServerFacts(
         version_num=found[0],
         version=found[1].split()[0],
@@ -157,7 +164,7 @@ def read_server(session: Session) -> ServerFacts:
         size=found[8],
         lock_slots=found[9],
         clock_skew=found[10] - (before + after) / 2,
-        pooled=found[11] != session.backend_pid and _shares_backends(session),
+        pooled=pooled,
         address=login.hosts[0][0],
         port=login.hosts[0][1] or 5432,
         ssl=session.encrypted,
@@ -186,6 +193,7 @@ def read_relations(session: Session, selection: Selection) -> list[Relation]:
         "options": [option for option, _pattern in patterns],
         "schemas": [pattern.schema for _option, pattern in patterns],
         "names": [pattern.name for _option, pattern in patterns],
+        "path": session.default_search_path() if any(pattern.schema is None for _option, pattern in patterns) else [],
     }
     return [Relation(*row) for row in session.rows(_RELATIONS, parameters)]
 

@@ -57,6 +57,13 @@ class Session:
         self._psycopg2 = require_psycopg2()
         self.login = login
         self._connection = self._connect()
+        self.settled = False
+        try:
+            if self.is_direct:
+                self.settle()
+        except BaseException:
+            self.close()
+            raise
         self.pinned_login = login.pinned_to(self._connection.info.host or "", int(self._connection.info.port or 5432))
 
     def _connect(self) -> t.Any:
@@ -68,10 +75,24 @@ class Session:
         except self._psycopg2.Error as error:
             raise DatabaseError(_connection_sentence(self.login, str(error))) from error
         connection.autocommit = True
-        # A snapshot dies with its session, so no setting of the server, the database or the role may end it. Which of them exist depends on the major.
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = ANY(%s)", [list(TIMEOUTS)])
         return connection
+
+    def settle(self) -> None:
+        """Set what must hold for the whole session: nobody's functions but the built-in ones, and no time limits.
+
+        Not through a pooler, where it would hold for whoever gets the server process next. Where the process is the one that was announced at connect time,
+        nothing is between, and this has been done already.
+        """
+        # Whoever may create in a schema of the database's own path could put an operator in the place of a built-in one, and have it run as us.
+        self.execute("SET search_path = pg_catalog")
+        # A snapshot dies with its session, so no setting of the server, the database or the role may end it. Which of them exist depends on the major.
+        self.execute("SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = ANY(%(names)s)", {"names": list(TIMEOUTS)})
+        self.settled = True
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the server process is the one that was announced at connect time, so that nothing is between us and the server."""
+        return int(self.row("SELECT pg_catalog.pg_backend_pid()")[0]) == self.backend_pid
 
     def __enter__(self) -> Session:
         return self
@@ -88,6 +109,16 @@ class Session:
         """Ask the server to stop what this session is doing; safe from another thread."""
         with contextlib.suppress(self._psycopg2.Error):
             self._connection.cancel()
+
+    def default_search_path(self) -> list[str]:
+        """Return the schemas in which the database and the role look for unqualified names; this session itself looks in none of people's."""
+        if not self.settled:
+            return list(self.row("SELECT pg_catalog.current_schemas(true)")[0])
+        self.execute("SET search_path TO DEFAULT")
+        try:
+            return list(self.row("SELECT pg_catalog.current_schemas(true)")[0])
+        finally:
+            self.execute("SET search_path = pg_catalog")
 
     @property
     def lost(self) -> bool:

@@ -32,7 +32,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pro
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.residue import schemas_of
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_entries import Skipped, about_schemas, list_lines, outside_of_schemas
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import privilege_facts, programs, schemas
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import privilege_facts, programs, schemas, target_facts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.script_session import run_script
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import BackgroundTask, Redact
@@ -41,7 +41,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import feed_again, mapped_ownership
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import feed_again, grants_among_existing, mapped_ownership
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +68,14 @@ class TransactionRestore:
 
     def carry_out(self, journal: Journal) -> TransactionResult:
         """Load, prove and commit, or roll back and raise."""
+        try:
+            return self._in_one_transaction(journal)
+        except BackupError as error:
+            if not journal.reached("swapped"):
+                error.message += " All of it was undone; the database is as it was."
+            raise
+
+    def _in_one_transaction(self, journal: Journal) -> TransactionResult:
         plan = self._plan
         with Session(self._sessions.login) as session:
             self._limit.on_expiry(session.cancel)
@@ -150,8 +158,10 @@ class TransactionRestore:
         """Give objects the owners and privileges that the plan chose; new schemas always those of the ones that they replace."""
         plan = self._plan
         if plan.ownership.mode == "mapped":
-            for mapped in mapped_ownership(plan.opened, plan.request.role_map, self._redact):
-                session.execute(mapped)
+            self._run(session, mapped_ownership(plan.opened, plan.request.role_map, self._redact))
+        elif plan.ownership.mode == "live":
+            # First what the archive says of roles that are here: of a table that was dropped since, the live database knows nothing any more.
+            self._run(session, grants_among_existing(plan.opened, target_facts.read_role_names(session), self._redact))
         wanted = before if plan.ownership.mode == "live" else [found for found in before if found.kind == "schema" and self._renamed]
         if not wanted:
             return
@@ -162,28 +172,30 @@ class TransactionRestore:
             operator=plan.target.server.user,
             renamed=self._at_home(),
         )
+        self._run(session, statements)
+
+    def _run(self, session: Session, statements: t.Iterable[str | bytes]) -> None:
         for statement in statements:
             session.execute(statement)
 
     def _prove(self, session: Session, before: list[t.Any]) -> tuple[Proof, list[CheckResult]]:
         plan = self._plan
-        undone = "All of it was undone; the database is as it was."
         analyze(session, self._schemas)
         found = read_content(session, plan.method, self._progress, schemas=self._schemas)
         proof = prove(plan.source.manifest, found, plan.method, extras_allowed=plan.request.allow_residue)
         if not proof.holds:
-            raise VerificationError(f"What was loaded is not what was backed up: {' '.join(proof.differences[:10])} {undone}", proof=proof.as_dict())
+            raise VerificationError(f"What was loaded is not what was backed up: {' '.join(proof.differences[:10])}", proof=proof.as_dict())
         after = privilege_facts.read_privileges(session, self._schemas)
         lost = [*lost_privileges(before, after, renamed=self._at_home()), *lost_owners(before, after, renamed=self._at_home())]
         if lost and plan.ownership.mode == "live":
-            raise VerificationError(f"Roles would lose what they may do now: {' '.join(lost[:10])} {undone}", lost_privileges=lost)
+            raise VerificationError(f"Roles would lose what they may do now: {' '.join(lost[:10])}", lost_privileges=lost)
         self._notes += lost
         session.set_local("search_path", "pg_catalog")
         checks = run_database_checks(plan.request.checks, session, self._clock(), in_transaction=True)
         failed = [check for check in checks if not check.passed]
         if failed:
             raise VerificationError(
-                f"Not as it should be: {' '.join(f'{check.name}: {check.detail}' for check in failed)} {undone}", checks=[check.as_dict() for check in checks]
+                f"Not as it should be: {' '.join(f'{check.name}: {check.detail}' for check in failed)}", checks=[check.as_dict() for check in checks]
             )
         return proof, checks
 

@@ -17,7 +17,7 @@ import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive import HEADER_BYTES, ArchiveContents, oldest_reader
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive_sql import ArchiveDemands, ownership_statements, read_demands
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive_sql import ArchiveDemands, grants_among, ownership_statements, read_demands
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import resolve_restore_point
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import pg_restore_definitions_command
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import Client, choose_restore_client
@@ -92,7 +92,7 @@ def find_source(wanted: str, name: str | None, store: Store | None, store_for: S
         raise BackupError(f"backup is {wanted}, which is looked for in a store, and no store is named. Set bucket or directory, or backup to a path.")
     facts = store.probe(store.prefix, write=False)
     catalog = load_catalog(store, naming.check_name(name) if name else None)
-    backup = resolve_restore_point(catalog, wanted, store.prefix)
+    backup = resolve_restore_point(catalog, wanted, store.prefix, option="backup")
     manifest = t.cast(Manifest, backup.manifest)
     address = store.address(backup.key)
     return Source(backup.key, address, manifest.size, manifest, store, address if facts.kind == "directory" else None)
@@ -205,6 +205,11 @@ def _made_by(manifest: Manifest | None) -> int:
 def mapped_ownership(opened: OpenedArchive, role_map: t.Mapping[str, str], redact: Redact) -> list[bytes]:
     """Return the archive's statements about owners and privileges with other roles in the place of its own."""
     return _from_definitions(opened.client, opened.head, redact, lambda items: ownership_statements(items, role_map))
+
+
+def grants_among_existing(opened: OpenedArchive, roles: t.Collection[str], redact: Redact) -> list[bytes]:
+    """Return the archive's grants that name only roles which the server has."""
+    return _from_definitions(opened.client, opened.head, redact, lambda items: grants_among(items, roles))
 
 
 def _from_definitions(client: Client, head: bytes, redact: Redact, consume: t.Callable[[ScriptReader], _Found]) -> _Found:

@@ -113,6 +113,7 @@ def test_the_newer_form_of_large_objects() -> None:
     contents = parse_list(LISTING_17)
     assert contents.large_objects
     assert contents.compression == "gzip"
+    assert contents.large_object_owners == {"postgres"}
     assert not parse_list(LISTING_17.replace("3367; 0 0 BLOBS", "3367; 0 0 COMMENT")).large_objects
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive_sql import (
     ArchiveDemands,
+    grants_among,
     ownership_statements,
     read_demands,
     replace_roles,
@@ -276,3 +277,23 @@ def test_statements_with_other_roles_are_in_utf_8() -> None:
     assert replace_roles(statement, {}).decode() == 'ALTER TABLE public."é" OWNER TO "Renée";'
     assert replace_roles(statement, {"Renée": "漢"}).decode() == 'ALTER TABLE public."é" OWNER TO "漢";'
     assert replace_roles(Statement(b'ALTER TABLE "\xff" OWNER TO a;', Dialect("SQL_ASCII")), {"a": "b"}) == b'ALTER TABLE "\xff" OWNER TO "b";'
+
+
+@pytest.mark.parametrize(
+    ("statement", "kept"),
+    [
+        ("GRANT SELECT ON TABLE public.t TO app;", True),
+        ("GRANT SELECT(a,b) ON TABLE public.t TO app WITH GRANT OPTION;", True),
+        ("REVOKE ALL ON FUNCTION public.f() FROM PUBLIC;", True),
+        ("GRANT USAGE ON SEQUENCE public.s TO app;", True),
+        # Another role that the server lacks, or an object that may be somebody else's.
+        ("GRANT SELECT ON TABLE public.t TO stranger;", False),
+        ("GRANT USAGE ON SCHEMA public TO app;", False),
+        ("GRANT USAGE ON FOREIGN SERVER s TO app;", False),
+        ("ALTER TABLE public.t OWNER TO app;", False),
+        ("ALTER DEFAULT PRIVILEGES FOR ROLE app GRANT SELECT ON TABLES TO app;", False),
+        ("COMMENT ON TABLE public.t IS 'GRANT SELECT ON TABLE public.t TO app';", False),
+    ],
+)
+def test_the_grants_that_a_server_with_some_of_the_roles_can_have(statement: str, kept: bool) -> None:
+    assert grants_among([Statement(statement.encode())], {"app"}) == ([statement.encode()] if kept else [])

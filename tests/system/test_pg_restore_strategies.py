@@ -1,0 +1,253 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which strategy a role's rights permit, and that each of them, too, either brings back everything or changes nothing.
+
+A role without CREATEDB forces the schema swap, one that does not even own the schemas the restore in place.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from harness.ansible_runner import AnsibleRunner
+from system.restoring import Scene, scenes
+from system.scenes import Database, Folder, quoted
+
+_SCHEMA = """
+CREATE SCHEMA shop;
+CREATE TYPE mood AS ENUM ('happy', 'sad');
+CREATE TABLE users (id serial PRIMARY KEY, feeling mood, mail text UNIQUE);
+INSERT INTO users (feeling, mail) SELECT 'happy', 'user' || g FROM generate_series(1, 500) AS g;
+CREATE TABLE shop.items (id int PRIMARY KEY, owner int REFERENCES users, price numeric);
+INSERT INTO shop.items SELECT g, g, g / 7.0 FROM generate_series(1, 300) AS g;
+CREATE TABLE shop.prices AS SELECT id, price FROM shop.items;
+CREATE VIEW shop.dear AS SELECT * FROM shop.items WHERE price > 10;
+CREATE FUNCTION count_users() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.users';
+"""
+_DAMAGE = ("DELETE FROM shop.items WHERE id > 50", "DROP TABLE shop.prices", "UPDATE users SET mail = 'broken' || id", "ALTER TABLE users DROP COLUMN feeling")
+
+
+class Roles:
+    """A database whose objects belong to one role, and are used by another; the restores run as ``operator``."""
+
+    def __init__(self, database: Database, *, owns_database: bool) -> None:
+        self.database = database
+        self.operator, self.application = database.role(), database.role()
+        name = quoted(database.name)
+        grants = [f"GRANT CREATE, CONNECT ON DATABASE {name} TO {self.operator}", f"GRANT CREATE, USAGE ON SCHEMA public TO {self.operator}"]
+        owns = [f"ALTER DATABASE {name} OWNER TO {self.operator}", f"ALTER SCHEMA public OWNER TO {self.operator}"]
+        database.execute(*(owns if owns_database else grants))
+        self.as_operator(
+            _SCHEMA, f"GRANT USAGE ON SCHEMA public, shop TO {self.application}", f"GRANT SELECT ON users, shop.dear, shop.prices TO {self.application}"
+        )
+        self.as_operator("REVOKE EXECUTE ON FUNCTION count_users() FROM PUBLIC", f"GRANT EXECUTE ON FUNCTION count_users() TO {self.application}")
+
+    def as_operator(self, *statements: str) -> None:
+        with self.database.connected(self.operator) as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def as_application(self) -> tuple[Any, ...]:
+        """Return what the application reads, as its own role; None for the table that is not there."""
+        with self.database.connected(self.application) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT count_users(), (SELECT count(*) FROM shop.dear), (SELECT min(mail) FROM users), to_regclass('shop.prices')")
+            found: tuple[Any, ...] = cursor.fetchone()
+            if found[-1] is not None:
+                cursor.execute("SELECT count(*) FROM shop.prices")
+                found = (*found[:-1], cursor.fetchone()[0])
+            return found
+
+
+@pytest.fixture
+def make_scene(ansible: AnsibleRunner) -> Iterator[Callable[..., Scene]]:
+    with scenes(ansible) as make:
+        yield make
+
+
+@pytest.fixture
+def without_createdb(database: Database) -> Roles:
+    return Roles(database, owns_database=True)
+
+
+@pytest.fixture
+def without_ownership(database: Database) -> Roles:
+    return Roles(database, owns_database=False)
+
+
+def damaged(make_scene: Callable[..., Scene], roles: Roles, folder: Folder) -> tuple[Scene, tuple[Any, ...]]:
+    """Return a scene whose database was damaged after its backup, and what the application had read before."""
+    scene = make_scene(roles.database, folder, user=roles.operator).tag()
+    scene.back_up()
+    sound = roles.as_application()
+    roles.as_operator(*_DAMAGE)
+    return scene, sound
+
+
+@pytest.mark.every_major
+def test_without_createdb_the_schemas_are_exchanged(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder) -> None:
+    roles = without_createdb
+    scene, sound = damaged(make_scene, roles, folder)
+    broken = scene.fingerprint()
+    result = scene.restore().require_success()
+    assert result["strategy"] == {"name": "schema_swap", "why": f"no swap, because the role {roles.operator} has no CREATEDB"}
+    assert result["safety_backup"]["key"] in folder.listing()
+    assert {row["content"] for row in result["proof"]["tables"]} == {"equal"}
+    assert roles.as_application() == sound
+    assert [name.partition("__p_")[0] for name in result["previous"].split(", ")] == ["public", "shop"]
+
+    assert scene.roll_back().require_success()["changed"]
+    assert {name: value for name, value in scene.fingerprint().items() if name in broken and name != "definitions"} == {
+        name: value for name, value in broken.items() if name != "definitions"
+    }
+    assert not scene.roll_back().require_success()["changed"]
+    kept = scene.finalize().require_success()
+    assert not kept["changed"]
+    assert len(kept["kept"]) == 2
+    assert len(scene.finalize(keep_previous=0).require_success()["dropped"]) == 2
+    assert scene.fingerprint() == broken
+
+
+@pytest.mark.every_major
+def test_without_ownership_the_objects_are_replaced_in_place(make_scene: Callable[..., Scene], without_ownership: Roles, folder: Folder) -> None:
+    roles = without_ownership
+    scene, sound = damaged(make_scene, roles, folder)
+    result = scene.restore().require_success()
+    assert result["strategy"]["name"] == "in_place"
+    assert f"{roles.operator} has no CREATEDB" in result["strategy"]["why"]
+    assert f"{roles.operator} does not own schema public" in result["strategy"]["why"]
+    assert {row["content"] for row in result["proof"]["tables"]} == {"equal"}
+    assert roles.as_application() == sound
+    assert result["previous"] is None
+    assert result["safety_backup"]["key"] in result["go_back"]
+
+
+def test_where_no_other_database_can_be_reached_the_schemas_are_exchanged(
+    make_scene: Callable[..., Scene], make_database: Callable[..., Database], pg: Any, folder: Folder
+) -> None:
+    database = make_database(pg)
+    roles = Roles(database, owns_database=True)
+    scene, sound = damaged(make_scene, roles, folder)
+    result = scene.restore(maintenance_database="no_such_database").require_success()
+    assert result["strategy"]["name"] == "schema_swap"
+    assert "no other database of the server can be reached" in result["strategy"]["why"]
+    assert roles.as_application() == sound
+
+
+def test_a_superuser_may_ask_for_each(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder) -> None:
+    roles = without_createdb
+    # It has to come along into the new schema, or its type would be missing there.
+    roles.database.execute("CREATE EXTENSION citext", "CREATE TABLE mails (mail citext PRIMARY KEY)", "INSERT INTO mails VALUES ('A'), ('b')")
+    scene, sound = damaged(make_scene, roles, folder)
+    scene.user = None
+    for strategy in ("in_place", "schema_swap"):
+        roles.database.execute("TRUNCATE mails", "DROP TABLE IF EXISTS shop.prices")
+        # Also of the table that is gone the application gets back what it may do.
+        result = scene.restore(strategy=strategy, ownership="live").require_success()
+        assert result["strategy"] == {"name": strategy, "why": "asked for"}
+        assert roles.as_application() == sound
+        assert roles.database.rows("SELECT mail::text FROM mails WHERE mail IN ('a', 'B') ORDER BY 1") == [("A",), ("b",)]
+    scene.roll_back().require_success()
+    assert roles.database.rows("SELECT mail::text FROM mails ORDER BY mail") == []
+    roles.database.execute("INSERT INTO mails VALUES ('C')")
+    scene.finalize(keep_previous=0).require_success()
+    assert roles.database.rows("SELECT mail::text FROM mails WHERE mail = 'c'") == [("C",)]
+
+
+@pytest.mark.parametrize("strategy", ["schema_swap", "in_place"])
+def test_a_failed_check_undoes_all_of_it(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder, strategy: str) -> None:
+    scene, _sound = damaged(make_scene, without_createdb, folder)
+    before = scene.look()
+    checks = {"min_rows": [{"name": "Items are there", "table": "shop.items", "rows": 301}]}
+    outcome = scene.restore(strategy=strategy, checks=checks)
+    scene.nothing_left(outcome, before, says=("Items are there", "All of it was undone"), wrote=True)
+
+
+@pytest.mark.parametrize("strategy", ["schema_swap", "in_place"])
+def test_killed_in_the_middle_nothing_is_changed(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder, strategy: str) -> None:
+    roles = without_createdb
+    scene, sound = damaged(make_scene, roles, folder)
+    before = scene.look()
+    # Everything is loaded, and a check keeps it from being committed.
+    running = scene.start(strategy=strategy, skip_safety_backup="i_accept_data_loss", checks={"sql": [{"query": "SELECT pg_sleep(50)", "expect": ""}]})
+    backend = roles.database.wait_for_session("query LIKE '%pg_sleep(50)%'", seconds=60)
+    for process in running.processes():
+        os.kill(process.pid, signal.SIGKILL)
+    roles.database.execute(f"SELECT pg_terminate_backend({backend}, 10000)")
+    running.stop()
+    scene.untouched(before)
+    assert scene.restore(strategy=strategy).require_success()["changed"]
+    assert roles.as_application() == sound
+
+
+def test_readers_see_the_old_or_the_new_never_a_mixture(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder) -> None:
+    roles = without_createdb
+    scene, sound = damaged(make_scene, roles, folder)
+    broken = roles.as_application()
+    seen: set[tuple[Any, ...]] = set()
+    stopped = threading.Event()
+
+    def read() -> None:
+        while not stopped.is_set():
+            seen.add(roles.as_application())
+
+    readers = [threading.Thread(target=read) for _reader in range(4)]
+    for reader in readers:
+        reader.start()
+    try:
+        scene.restore().require_success()
+        seen.add(roles.as_application())
+    finally:
+        stopped.set()
+        for reader in readers:
+            reader.join()
+    assert seen == {broken, sound}
+
+
+def test_what_the_archive_does_not_know_is_refused_in_place(make_scene: Callable[..., Scene], without_ownership: Roles, folder: Folder) -> None:
+    roles = without_ownership
+    scene, sound = damaged(make_scene, roles, folder)
+    later = "CREATE FUNCTION later(int) RETURNS int LANGUAGE sql AS 'SELECT 1'"
+    roles.as_operator("CREATE TABLE contracts (id int)", "INSERT INTO contracts VALUES (1)", later)
+    before = scene.look()
+    outcome = scene.restore()
+    scene.nothing_left(outcome, before, says=("table public.contracts", "function public.later(integer)", "set allow_residue to true"))
+    scene.restore(allow_residue=True).require_success()
+    assert roles.as_application() == sound
+    assert roles.database.rows("SELECT id FROM contracts") == [(1,)]
+
+
+def test_what_depends_on_the_archive_s_objects_undoes_all_of_it(make_scene: Callable[..., Scene], without_ownership: Roles, folder: Folder) -> None:
+    roles = without_ownership
+    scene, _sound = damaged(make_scene, roles, folder)
+    # As in the classic disaster: the view keeps the table from being dropped, and rows would be added to rows.
+    roles.as_operator("CREATE VIEW latest AS SELECT id FROM users")
+    before = scene.look()
+    outcome = scene.restore(allow_residue=True)
+    scene.nothing_left(outcome, before, says=("cannot drop", "DROP TABLE"), wrote=True)
+
+
+def test_check_mode_names_the_strategy_and_changes_nothing(make_scene: Callable[..., Scene], without_ownership: Roles, folder: Folder) -> None:
+    scene, _sound = damaged(make_scene, without_ownership, folder)
+    before = scene.look()
+    planned = scene.restore(check=True).require_success()
+    assert planned["strategy"]["name"] == "in_place"
+    assert "in one transaction" in planned["msg"]
+    scene.untouched(before)
+
+
+def test_large_objects_keep_schemas_from_being_exchanged(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder) -> None:
+    roles = without_createdb
+    roles.as_operator("SELECT lo_from_bytea(4711, 'scan')")
+    scene, sound = damaged(make_scene, roles, folder)
+    before = scene.look()
+    scene.nothing_left(scene.restore(strategy="schema_swap"), before, says=("large objects, which belong to no schema", "Set strategy to auto or in_place"))
+    assert scene.restore().require_success()["strategy"]["name"] == "in_place"
+    assert roles.as_application() == sound
+    assert bytes(roles.database.value("SELECT lo_get(4711)")) == b"scan"
