@@ -251,3 +251,35 @@ def test_large_objects_keep_schemas_from_being_exchanged(make_scene: Callable[..
     assert scene.restore().require_success()["strategy"]["name"] == "in_place"
     assert roles.as_application() == sound
     assert bytes(roles.database.value("SELECT lo_get(4711)")) == b"scan"
+
+
+def test_a_database_that_was_lost_comes_back_as_it_was(
+    make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder, make_database: Callable[..., Database]
+) -> None:
+    roles = without_createdb
+    name = quoted(roles.database.name)
+    roles.database.execute(
+        f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC",
+        f"GRANT CONNECT ON DATABASE {name} TO {roles.application}",
+        f"ALTER DATABASE {name} SET search_path = shop, public",
+        f"ALTER ROLE {roles.application} IN DATABASE {name} SET work_mem = '7MB'",
+        f"ALTER DATABASE {name} CONNECTION LIMIT 17",
+        f"COMMENT ON DATABASE {name} IS 'The shop'",
+    )
+    scene = make_scene(roles.database, folder)
+    scene.back_up()
+    sound, before = roles.as_application(), scene.fingerprint()
+    Database(roles.database.server, "postgres").execute(f"DROP DATABASE {name}")
+    result = scene.restore(same_database=False).require_success()
+    assert result["safety_backup"] is None
+    assert "does not exist yet" in result["safety_plan"]
+    assert roles.as_application() == sound
+    after = scene.fingerprint()
+    different = {"comment", "properties"}
+    assert {fact: value for fact, value in after.items() if fact not in different} == {fact: value for fact, value in before.items() if fact not in different}
+    assert after["comment"].startswith('The shop\n[workon.postgresql_backup {"environment": "staging"')
+    for fact in ("datdba", "datacl", "datconnlimit", "encoding", "datcollate"):
+        assert after["properties"][fact] == before["properties"][fact]
+    stranger = make_database(roles.database.server).role()
+    with pytest.raises(Exception, match="permission denied for database"), roles.database.connected(stranger):
+        pass

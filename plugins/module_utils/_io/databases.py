@@ -87,13 +87,11 @@ def open_database(session: Session, name: str) -> None:
     session.execute(f"ALTER DATABASE {quote_identifier(name)} WITH ALLOW_CONNECTIONS true")
 
 
-def drop_database(session: Session, oid: int) -> str | None:
-    """Drop the database with this OID under whatever name it has now, with its sessions; return that name, None where it is gone already."""
+def drop_database(session: Session, oid: int, name: str) -> None:
+    """Drop a database with its sessions, if it still bears the name under which it was to be dropped: under another one it may be the live database."""
     found = database_by_oid(session, oid)
-    if found is None:
-        return None
-    session.execute(f"DROP DATABASE IF EXISTS {quote_identifier(found.name)} WITH (FORCE)")
-    return found.name
+    if found is not None and found.name == name:
+        session.execute(f"DROP DATABASE IF EXISTS {quote_identifier(name)} WITH (FORCE)")
 
 
 def end_sessions(session: Session, oids: t.Collection[int]) -> list[str]:

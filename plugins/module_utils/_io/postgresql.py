@@ -87,6 +87,8 @@ class Session:
         self.execute("SET search_path = pg_catalog")
         # A snapshot dies with its session, so no setting of the server, the database or the role may end it. Which of them exist depends on the major.
         self.execute("SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = ANY(%(names)s)", {"names": list(TIMEOUTS)})
+        # What a role reads by default is no reason for it not to restore; a backup reads in transactions that are read-only by themselves.
+        self.execute("SET default_transaction_read_only = off")
         self.settled = True
 
     @property

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment
@@ -26,6 +27,9 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 _ATTEMPTS = 4
 _LOCK_TIMEOUT_MS = 4000
 _SECONDS_BETWEEN_ROUNDS = 0.05
+# A server that crashed is back after its recovery; what became of the exchange can be known only then.
+_SECONDS_FOR_THE_SERVER = 60
+_SECONDS_BETWEEN_LOOKS = 0.5
 # Somebody is inside, or holds a lock on the database: worth another try.
 _IN_USE = ("55006", "55P03")
 
@@ -69,7 +73,7 @@ def carry_out_exchange(session: Session, exchange: Exchange) -> None:
             reason = error.message
             if _has_happened(session, exchange):
                 return
-            if error.details.get("sqlstate") not in (*_IN_USE, None):
+            if session.lost or error.details.get("sqlstate") not in (*_IN_USE, None):
                 raise BackupError(f"The names could not be exchanged, and nothing was changed: {error.message}") from error
             inside = databases.sessions_of(session, oids)
             continue
@@ -101,6 +105,8 @@ def _try(session: Session, exchange: Exchange, oids: t.Sequence[int]) -> list[st
 def _rename(session: Session, exchange: Exchange) -> None:
     session.execute("BEGIN")
     session.execute(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}")
+    # An exchange that was reported must survive a crash, even where the server writes what is committed later.
+    session.execute("SET LOCAL synchronous_commit = on")
     for renaming in exchange.renamings:
         found = databases.database_by_oid(session, renaming.oid)
         if found is None or found.name != renaming.name:
@@ -119,8 +125,19 @@ def _rename(session: Session, exchange: Exchange) -> None:
 
 
 def _has_happened(session: Session, exchange: Exchange) -> bool:
-    """Say whether the names are exchanged, asked through a new connection where this one went with the server."""
-    with contextlib.ExitStack() as stack:
-        asked = stack.enter_context(Session(session.login)) if session.lost else session
-        names = {renaming.oid: databases.database_by_oid(asked, renaming.oid) for renaming in exchange.renamings}
-    return all((found := names[renaming.oid]) is not None and found.name == renaming.new_name for renaming in exchange.renamings)
+    """Say whether the names are exchanged, asked through a new connection where this one went with the server, as soon as that is back."""
+    deadline = time.monotonic() + _SECONDS_FOR_THE_SERVER
+    while True:
+        try:
+            with contextlib.ExitStack() as stack:
+                asked = stack.enter_context(Session(session.login)) if session.lost else session
+                names = {renaming.oid: databases.database_by_oid(asked, renaming.oid) for renaming in exchange.renamings}
+        except DatabaseError as error:
+            if time.monotonic() >= deadline:
+                raise BackupError(
+                    f"The server went away while the names were exchanged, and did not come back within {_SECONDS_FOR_THE_SERVER} seconds, so it is not known "
+                    f"which of the two databases is live. Either is whole. Run again once it is back: the next run finds out and goes on. {error.message}"
+                ) from error
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        else:
+            return all((found := names[renaming.oid]) is not None and found.name == renaming.new_name for renaming in exchange.renamings)

@@ -95,7 +95,7 @@ def drop_kept(session: Session, live: Session | None, kept: t.Iterable[Kept]) ->
             continue
         found = databases.database_by_oid(session, one.oid)
         if found and _is_kept(found.comment):
-            databases.drop_database(session, one.oid)
+            databases.drop_database(session, one.oid, one.name)
     for together in schemas_of.values():
         _drop_schemas(t.cast(Session, live), {one.oid for one in together})
 

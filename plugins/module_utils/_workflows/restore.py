@@ -15,7 +15,7 @@ import time
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.checks import CheckResult
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, RestoreMark
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, RestoreMark, read_comment
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.journal import Journal
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import format_time
@@ -134,7 +134,7 @@ class _Swap:
         plan = self._plan
         self._sessions.close_live()
         for stale in plan.predecessors.stale:
-            databases.drop_database(self._maintenance, stale.oid)
+            databases.drop_database(self._maintenance, stale.oid, stale.name)
         if plan.predecessors.swapped:
             return self._finish(*self._look_at_swapped())
         shadow = self._loaded_shadow()
@@ -189,7 +189,7 @@ class _Swap:
         live = require_same_target(self._sessions, plan.target)
         name = plan.target.database
         comment = DatabaseComment(
-            text=live.comment.text if live else "",
+            text=live.comment.text if live else read_comment(plan.properties.get("comment")).text,
             environment=live.comment.environment if live else plan.request.permissions.environment,
             restore=self._mark("live", "swapped", partner_oid=live.oid if live else 0),
         )
@@ -209,24 +209,40 @@ class _Swap:
         previous = next((kept.name for kept in plan.predecessors.kept if kept.comment.restore and kept.comment.restore.partner_oid == plan.target.oid), None)
         with Session(self._sessions.login) as session:
             checks = run_database_checks(plan.request.checks, session, self._surroundings.clock())
-        return Proof("none", (), (), ("The content was proved by the run that was interrupted after the swap.",)), checks, previous
+        proof = self._loader.prove(Shadow(plan.target.oid, plan.target.database, self._sessions.login))
+        if not proof.holds:
+            # Its users have been at work since; that it was equal is why it was swapped in.
+            since = f"The content was proved before the swap. The live database has changed since: {' '.join(proof.differences[:10])}"
+            proof = Proof("none", proof.tables, (), (since, "To restore it anew, run again."))
+        return proof, checks, previous
 
     def _finish(self, proof: Proof, checks: list[CheckResult], previous: str | None) -> RestoreOutcome:
         """Look at the live database as its users do; where they would find it broken, swap back and fail."""
         plan = self._plan
         name = plan.target.database
-        try:
-            with Session(self._sessions.login) as session:
-                live = t.cast(databases.ServerDatabase, databases.find_database(session, name))
-            answers = run_http_checks(plan.request.checks, clock=time.monotonic, pause=_pause)
-            _require_checks(answers, "")
-        except BackupError as error:
-            self._swap_back(previous, error)
-            raise
-        mark = t.cast(RestoreMark, live.comment.restore)
-        databases.write_comment(self._maintenance, name, dataclasses.replace(live.comment, restore=dataclasses.replace(mark, state="done")))
+        with self._saying_what_is_live():
+            try:
+                with Session(self._sessions.login) as session:
+                    live = t.cast(databases.ServerDatabase, databases.find_database(session, name))
+                answers = run_http_checks(plan.request.checks, clock=time.monotonic, pause=_pause)
+                _require_checks((*checks, *answers), "")
+            except BackupError as error:
+                self._swap_back(previous, error)
+                raise
+            mark = t.cast(RestoreMark, live.comment.restore)
+            databases.write_comment(self._maintenance, name, dataclasses.replace(live.comment, restore=dataclasses.replace(mark, state="done")))
         self._journal.reach("checked")
-        return RestoreOutcome(proof, (*checks, *answers), None, previous, tuple(self._notes), 0.0)
+        return RestoreOutcome(proof, (*checks, *answers), None, previous, (*self._notes, *self._loader.notes), 0.0)
+
+    @contextlib.contextmanager
+    def _saying_what_is_live(self) -> t.Iterator[None]:
+        """Whoever reads of an error after the swap wants to know first which database is live."""
+        try:
+            yield
+        except BackupError as error:
+            if not self._journal.reached("swapped_back"):
+                error.message += f" The live database {self._plan.target.database} is the restored one since the swap. Run again to finish."
+            raise
 
     def _swap_back(self, previous: str | None, error: BackupError) -> None:
         """Give the name back to the database that had it; what was restored is kept aside for whoever looks into it."""
@@ -235,7 +251,7 @@ class _Swap:
         restored = databases.find_database(self._maintenance, name)
         before = next((kept for kept in find_kept(self._maintenance, None, plan.target) if kept.name == previous), None)
         if restored is None or before is None:
-            error.message += f" There is no previous database to go back to, so {name} stays as it was restored."
+            error.message += " There is no previous database to go back to."
             return
         rejected = exchange_databases_back(self._maintenance, restored, before, name, self._mark("rejected", "failed", partner_oid=before.oid))
         self._journal.reach("swapped_back", rejected=rejected)
@@ -243,7 +259,7 @@ class _Swap:
         error.details["rejected"] = rejected
 
     def _drop(self, shadow: Shadow, error: BaseException) -> None:
-        left = self._loader.drop(shadow.oid)
+        left = self._loader.drop(shadow)
         if left and isinstance(error, BackupError):
             error.message += f" The copy {left} could not be dropped; the next run drops it, or DROP DATABASE does."
             error.details["left_behind"] = [left]

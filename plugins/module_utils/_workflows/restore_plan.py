@@ -148,7 +148,7 @@ class RestorePlanner:
         if strategy:
             self._refuse_strategy(target, source, properties, strategy)
         needed, safety_why = safeguards.needs_safety_backup(permissions, target)
-        if predecessors.swapped:
+        if predecessors.swapped and strategy and strategy.name == "swap":
             needed, safety_why = False, "the swap has happened already; the previous database is kept"
         safety = attempts.call(lambda: self._plan_safety_backup(target, source, now)) if needed else None
         attempts.raise_refusals()
@@ -231,8 +231,8 @@ class RestorePlanner:
         if request.unrestorable == "refuse":
             attempts.refuse(forbidden_refusal(forbidden, target.server.user))
         roles = Roles(
-            demanded=opened.demands.roles,
-            owners=opened.demands.owners,
+            demanded=opened.demands.roles | opened.contents.large_object_owners,
+            owners=opened.demands.owners | opened.contents.large_object_owners,
             existing=target_facts.read_role_names(session),
             settable=privilege_facts.settable_roles(session),
         )

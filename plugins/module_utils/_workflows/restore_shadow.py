@@ -19,6 +19,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.com
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import sets_unknown_parameter
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, RestoreMark
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, DatabaseError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.inherited import inherited_properties
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pg_restore_output import is_only_about_unknown_parameter
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import (
@@ -31,14 +32,19 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pro
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_entries import list_lines
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.shadow import create_statement
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import databases, privilege_facts, programs
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import databases, privilege_facts, programs, target_facts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import Redact
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.content import analyze_parents, read_content_side_by_side
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import HeadFile, feed_again, mapped_ownership
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import (
+    HeadFile,
+    feed_again,
+    grants_among_existing,
+    mapped_ownership,
+)
 
 # Whatever the server, the database or the role sets, a load that takes hours must not be ended by it, and must be allowed to write.
 _SESSION_OPTIONS = {
@@ -66,6 +72,8 @@ class ShadowLoader:
     def __init__(self, plan: RestorePlan, sessions: RestoreSessions, *, redact: Redact, limit: TimeLimit, progress: Progress) -> None:
         self._plan, self._sessions = plan, sessions
         self._redact, self._limit, self._progress = redact, limit, progress
+        self._statements: list[str] | None = None
+        self.notes: list[str] = []
 
     @property
     def _maintenance(self) -> Session:
@@ -87,28 +95,43 @@ class ShadowLoader:
         try:
             databases.write_comment(self._maintenance, name, DatabaseComment(restore=mark))
             databases.open_database(self._maintenance, name)
-            self._rehearse(name)
+            self.database_statements(name)
         except BaseException:
             with contextlib.suppress(BackupError):
-                databases.drop_database(self._maintenance, found.oid)
+                databases.drop_database(self._maintenance, found.oid, name)
             raise
         return Shadow(found.oid, name, self._sessions.login_to(name))
 
     def database_statements(self, name: str) -> list[str]:
-        """Return the statements that give a database the live one's privileges, limit and settings; a new database gets the defaults."""
-        if self._plan.target.exists:
-            return database_statements(self._plan.properties, name)
-        owner = self._plan.properties.get("owner") or self._plan.target.server.user
-        return database_statements({"owner": owner, "acl": None, "connection_limit": -1, "settings": []}, name)
+        """Return the statements that give a shadow the live database's privileges, limit and settings; a new database gets what it can have of the source's."""
+        if self._statements is None:
+            self._statements = self._rehearsed(name)
+        return self._statements
 
-    def _rehearse(self, name: str) -> None:
+    def _rehearsed(self, name: str) -> list[str]:
         """Try what the swap will do to the shadow, and undo it: a setting that this role may not make is found before the load, not after."""
-        refused = privilege_facts.refused_statements(self._maintenance, self.database_statements(name))
-        if refused:
-            raise BackupError(
-                f"The properties of the live database could not be given to its copy by the role {self._plan.target.server.user}: {' '.join(refused)} "
-                "Use a role that may, such as the one that made these settings, or take them away from the database first."
-            )
+        possible = []
+        for statement in self._wanted_statements(name):
+            refused = privilege_facts.refused_statements(self._maintenance, [statement])
+            if refused and self._plan.target.exists:
+                raise BackupError(
+                    f"The properties of the live database could not be given to its copy by the role {self._plan.target.server.user}: {' '.join(refused)} "
+                    "Use a role that may, such as the one that made these settings, or take them away from the database first."
+                )
+            if refused:
+                self.notes.append(f"A property of the source database could not be given to the new one: {' '.join(refused)}")
+            else:
+                possible.append(statement)
+        return possible
+
+    def _wanted_statements(self, name: str) -> list[str]:
+        plan = self._plan
+        if plan.target.exists:
+            return database_statements(plan.properties, name)
+        owner = plan.properties.get("owner") or plan.target.server.user
+        properties, notes = inherited_properties(plan.properties, owner, target_facts.read_role_names(self._maintenance))
+        self.notes += notes
+        return database_statements(properties, name)
 
     def load(self, shadow: Shadow) -> None:
         """Load the archive: from its file with several jobs, else as a stream, whose indexes are then built by several jobs from the archive's first bytes."""
@@ -136,16 +159,16 @@ class ShadowLoader:
             before, after = privilege_facts.read_privileges(live), privilege_facts.read_privileges(beside_it)
         return [*lost_privileges(before, after), *lost_owners(before, after)]
 
-    def drop(self, oid: int) -> str | None:
+    def drop(self, shadow: Shadow) -> str | None:
         """Drop a shadow; return its name if it may still be there, which is then for a person to drop."""
         try:
-            databases.drop_database(self._maintenance, oid)
+            databases.drop_database(self._maintenance, shadow.oid, shadow.name)
         except BackupError:
             # The session may have gone with the server; the server may be back.
             with contextlib.suppress(BackupError), Session(self._maintenance.login) as again:
-                databases.drop_database(again, oid)
+                databases.drop_database(again, shadow.oid, shadow.name)
                 return None
-            return beside(self._plan.target.database, "shadow", self._plan.restore_id)
+            return shadow.name
         return None
 
     def _load_stream(self, shadow: Shadow) -> None:
@@ -229,6 +252,8 @@ class ShadowLoader:
         if plan.ownership.mode == "mapped":
             self._run(shadow, mapped_ownership(plan.opened, plan.request.role_map, self._redact))
         elif plan.ownership.mode == "live":
+            # First what the archive says of roles that are here: of a table that was dropped since, the live database knows nothing any more.
+            self._run(shadow, grants_among_existing(plan.opened, target_facts.read_role_names(self._maintenance), self._redact))
             with Session(self._sessions.login) as live, Session(shadow.login) as session:
                 statements, _notes = statements_to_match(
                     privilege_facts.read_privileges(live),
