@@ -20,7 +20,8 @@ from harness.postgres import PostgresServer
 from harness.stores import StoreServer
 
 BUCKET = "bench"
-_MODULE = "ansible_collections.workon.postgresql_backup.plugins.modules.pg_backup"
+NAIVE_KEY = "naive.dump"
+_MODULES = "ansible_collections.workon.postgresql_backup.plugins.modules"
 _FOREIGN = ("PG", "AWS_", "BACKUP_S3_", "DATABASE_URL", "PYTHON", "ANSIBLE_")
 
 
@@ -45,6 +46,37 @@ class Surroundings:
             link.parent.mkdir(parents=True)
             link.symlink_to(CHECKOUT, target_is_directory=True)
         return tree
+
+    def module(self, module: str, database: str, *, with_store: bool = True, **options: Any) -> Command:
+        """Return the command that runs a module as Ansible runs it on a host: one Python process that reads its arguments from standard input."""
+        store = {
+            "bucket": BUCKET,
+            "endpoint_url": self.store.endpoint_url,
+            "region": self.store.region,
+            "access_key": self.store.access_key,
+            "secret_key": self.store.secret_key,
+            "pg_bin_dir": str(self.server.installation.bin_dir),
+        }
+        arguments = {"database_url": self.server.url(database), **(store if with_store else {}), **options}
+        return Command([sys.executable, "-m", f"{_MODULES}.{module}"], json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+
+    def client_environment(self) -> dict[str, str]:
+        """Return an environment in which pg_dump, pg_restore and the AWS client find password and keys."""
+        return self.environment() | {
+            "PGPASSWORD": self.server.password,
+            "AWS_ACCESS_KEY_ID": self.store.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.store.secret_key,
+            "AWS_DEFAULT_REGION": self.store.region,
+        }
+
+    def client(self, program: str, database: str, *arguments: str) -> Command:
+        """Return the command that runs a client program of the server on one of its databases."""
+        login = [f"--host={self.server.host}", f"--port={self.server.port}", f"--username={self.server.superuser}", f"--dbname={database}", "--no-password"]
+        return Command([str(self.server.installation.program(program)), *login, *arguments])
+
+    def copy(self, source: str, destination: str) -> Command:
+        """Return the command that copies with the AWS client."""
+        return Command([sys.executable, "-m", "awscli", "s3", "cp", source, destination, "--only-show-errors", f"--endpoint-url={self.store.endpoint_url}"])
 
 
 class Contender(abc.ABC):
@@ -87,39 +119,21 @@ class Naive(Contender):
 
     def commands(self, database: str, temporary: Path) -> Sequence[Command]:
         file = str(temporary / "archive.dump")
-        server, store = self._at.server, self._at.store
-        pg_dump = [str(server.installation.program("pg_dump")), "--format=custom", f"--file={file}", "--no-password"]
-        upload = [sys.executable, "-m", "awscli", "s3", "cp", file, f"s3://{BUCKET}/naive.dump", "--only-show-errors", f"--endpoint-url={store.endpoint_url}"]
-        return [Command([*pg_dump, f"--host={server.host}", f"--port={server.port}", f"--username={server.superuser}", database]), Command(upload)]
+        return [self._at.client("pg_dump", database, "--format=custom", f"--file={file}"), self._at.copy(file, f"s3://{BUCKET}/{NAIVE_KEY}")]
 
     def environment(self) -> Mapping[str, str]:
-        return self._at.environment() | {
-            "PGPASSWORD": self._at.server.password,
-            "AWS_ACCESS_KEY_ID": self._at.store.access_key,
-            "AWS_SECRET_ACCESS_KEY": self._at.store.secret_key,
-            "AWS_DEFAULT_REGION": self._at.store.region,
-        }
+        return self._at.client_environment()
 
 
 class Ours(Contender):
-    """The module pg_backup, run as Ansible runs it on a host: one Python process that reads its arguments from standard input."""
+    """The module pg_backup."""
 
     def __init__(self, surroundings: Surroundings, letter: str, title: str, **options: Any) -> None:
         super().__init__(surroundings)
         self.letter, self.title, self._options = letter, title, options
 
     def commands(self, database: str, temporary: Path) -> Sequence[Command]:
-        arguments = {
-            "database_url": self._at.server.url(database),
-            "pg_bin_dir": str(self._at.server.installation.bin_dir),
-            "bucket": BUCKET,
-            "endpoint_url": self._at.store.endpoint_url,
-            "region": self._at.store.region,
-            "access_key": self._at.store.access_key,
-            "secret_key": self._at.store.secret_key,
-            **self._options,
-        }
-        return [Command([sys.executable, "-m", _MODULE], json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())]
+        return [self._at.module("pg_backup", database, **self._options)]
 
     def environment(self) -> Mapping[str, str]:
         return self._at.environment()

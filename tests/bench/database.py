@@ -1,7 +1,7 @@
 # Copyright (c) 2026, WorkOn
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The database that is backed up: mixed tables, the same rows on every run, made by the server itself."""
+"""The database that is backed up and restored: mixed tables, the same rows on every run, made by the server itself."""
 
 from __future__ import annotations
 
@@ -27,6 +27,14 @@ SERVER_SETTINGS = {
     "max_wal_senders": "0",
     "maintenance_work_mem": "256MB",
 }
+
+# A restore meets a server that could be backed up by its WAL as well: there loading into new tables is logged.
+RESTORE_SETTINGS = {**SERVER_SETTINGS, "wal_level": "replica"}
+
+# What clients read during a restore: a table before all others in an archive, and one behind them. Whoever sees both whole could have seen everything.
+READING = """SELECT format('%s, %s; %s, %s', a.rows, a.sum, z.rows, z.sum)
+FROM (SELECT count(*) AS rows, sum(value) FROM a_first.ledger) AS a, (SELECT count(*) AS rows, sum(value) FROM z_last.ledger) AS z"""
+_LEDGER_ROWS = 1000
 
 _SEED = 20260108
 
@@ -135,12 +143,24 @@ def _shop(scale: float) -> list[str]:
     ]
 
 
+def _ledgers() -> list[str]:
+    return [
+        statement
+        for schema in ("a_first", "z_last")
+        for statement in (
+            f"CREATE SCHEMA {schema}",
+            f"CREATE TABLE {schema}.ledger AS SELECT g AS id, g * 7 AS value FROM generate_series(1, {_LEDGER_ROWS}) AS g",
+            f"ALTER TABLE {schema}.ledger ADD PRIMARY KEY (id)",
+        )
+    ]
+
+
 def create(server: PostgresServer, name: str, gigabytes: float) -> int:
     """Create and fill a database of about this size; return its bytes on disk."""
     _execute(server, "postgres", [f'CREATE DATABASE "{name}"'])
     scale = gigabytes * GB / _BYTES_AT_SCALE_1
     with ThreadPoolExecutor() as pool:
-        loaders = [pool.submit(_execute, server, name, statements) for statements in (_accounts(scale) + _events(scale), _shop(scale))]
+        loaders = [pool.submit(_execute, server, name, statements) for statements in (_accounts(scale) + _events(scale), _ledgers() + _shop(scale))]
     for loader in loaders:
         loader.result()
     # As a database at rest: hint bits written, statistics there, nothing dirty.
@@ -153,6 +173,11 @@ def create_empty(server: PostgresServer, name: str) -> None:
     _execute(server, "postgres", [f'CREATE DATABASE "{name}"'])
 
 
+def exists(server: PostgresServer, name: str) -> bool:
+    """Say whether there is a database of this name."""
+    return bool(_ask(server, f"SELECT count(*) FROM pg_database WHERE datname = '{name}'"))
+
+
 def size(server: PostgresServer, name: str) -> int:
     """Return the bytes of a database on disk."""
     return int(_ask(server, f"SELECT pg_database_size('{name}')"))
@@ -163,10 +188,20 @@ def settle(server: PostgresServer) -> None:
     _execute(server, "postgres", ["CHECKPOINT"])
 
 
+def read(server: PostgresServer, name: str) -> str:
+    """Return what the clients read."""
+    return str(_ask(server, READING, name))
+
+
+def change(server: PostgresServer, name: str) -> None:
+    """Make what the clients read another state than that of the backup."""
+    _execute(server, name, ["UPDATE a_first.ledger SET value = value + 1; DELETE FROM z_last.ledger WHERE id % 3 = 0"])
+
+
 def describe(server: PostgresServer) -> str:
     """Return the server's version and the settings that this bench chose, as the server itself reports them."""
     version = _ask(server, "SHOW server_version")
-    return f"PostgreSQL {version}: " + ", ".join(f"{name} {_ask(server, f'SHOW {name}')}" for name in SERVER_SETTINGS)
+    return f"PostgreSQL {version}: " + ", ".join(f"{name} {_ask(server, f'SHOW {name}')}" for name in server.settings)
 
 
 def _execute(server: PostgresServer, database: str, statements: list[str]) -> None:
@@ -179,8 +214,8 @@ def _execute(server: PostgresServer, database: str, statements: list[str]) -> No
         connection.close()
 
 
-def _ask(server: PostgresServer, query: str) -> Any:
-    connection = server.connect()
+def _ask(server: PostgresServer, query: str, database: str = "postgres") -> Any:
+    connection = server.connect(database)
     try:
         with connection.cursor() as cursor:
             cursor.execute(query)

@@ -76,7 +76,12 @@ def measure(commands: Sequence[Command], environment: Mapping[str, str], tempora
 
 def tree_cpu(pid: int) -> float:
     """Return the CPU seconds of a process and of all its children, also of those that have ended and been waited for."""
-    return _cpu(pid, with_ended_children=True) + sum(_cpu(child, with_ended_children=True) for child in descendants(pid))
+    while True:
+        ended = _ended_children_cpu(pid)
+        total = _cpu(pid, with_ended_children=True) + sum(_cpu(child, with_ended_children=True) for child in descendants(pid))
+        # One that is waited for in between would be counted neither as a child nor as an ended one.
+        if _ended_children_cpu(pid) == ended:
+            return total
 
 
 def machine_cpu() -> float:
@@ -156,13 +161,21 @@ class _Watcher(threading.Thread):
 
 
 def _cpu(pid: int, *, with_ended_children: bool) -> float:
+    return sum(_ticks(pid)[: 4 if with_ended_children else 2]) / _TICKS
+
+
+def _ticks(pid: int) -> list[int]:
+    """Return what a process has used: user, system, and the same of children that were waited for."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return 0.0
-    # After the name in parentheses: field 14 of proc(5) is the twelfth; user, system, and the same of children that were waited for.
-    ticks = fields[11:15] if with_ended_children else fields[11:13]
-    return sum(map(int, ticks)) / _TICKS
+        return [0, 0, 0, 0]
+    # After the name in parentheses: field 14 of proc(5) is the twelfth.
+    return list(map(int, fields[11:15]))
+
+
+def _ended_children_cpu(pid: int) -> float:
+    return sum(_ticks(pid)[2:]) / _TICKS
 
 
 def _program(pid: int) -> str:
