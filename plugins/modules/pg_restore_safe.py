@@ -290,7 +290,7 @@ ownership:
   description: Whose the restored objects are and why.
   returned: when O(state=restored)
   type: dict
-skipped:
+skipped_entries:
   description: The entries of the archive that were not restored, one by one, each with the reason.
   returned: when O(state=restored)
   type: list

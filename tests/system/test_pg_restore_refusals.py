@@ -206,7 +206,7 @@ def test_what_the_plan_says_and_does_not_do(scene: Scene) -> None:
         assert plan["data_loss_window"]["from"] == plan["backup"]["snapshot_at"]
         assert plan["data_loss_window"]["seconds"] < 600
         assert plan["ownership"]["mode"] == "archive"
-        assert (plan["skipped"], plan["interrupted"]) == ([], [])
+        assert (plan["skipped_entries"], plan["interrupted"]) == ([], [])
         scene.untouched(before)
     finally:
         scene.database.execute("DROP TABLE later", "INSERT INTO users SELECT g, 'user ' || g FROM generate_series(151, 200) AS g")
@@ -388,7 +388,7 @@ def test_an_extension_and_a_tablespace_that_the_server_does_not_have(old_and_new
     require(new.refusals(exclude_extensions=["adminpack"]), TABLESPACE)
     require(new.refusals(no_tablespaces=True), EXTENSION)
     plan = new.plan(exclude_extensions=["adminpack"], no_tablespaces=True)
-    assert plan["skipped"] == [
+    assert plan["skipped_entries"] == [
         {"entry": "EXTENSION - adminpack", "reason": "left out by exclude_extensions"},
         {"entry": "COMMENT - EXTENSION adminpack", "reason": "its extension is not restored"},
     ]
@@ -431,14 +431,14 @@ def test_an_extension_that_only_a_superuser_creates(old_and_new: tuple[Scene, Sc
     options = {"same_database": None, "no_tablespaces": True, "ownership": "operator"}
     new = Scene(old.ansible, Database(old.database.server, "nowhere"), old.store, user=user, more=options)
     require(new.refusals(), f"The role {user} may not create 2 of the archive's entries: EXTENSION - adminpack (only superusers may create this extension)")
-    skipped = [entry["entry"] for entry in new.plan(unrestorable="skip")["skipped"]]
+    skipped = [entry["entry"] for entry in new.plan(unrestorable="skip")["skipped_entries"]]
     assert skipped == ["EXTENSION - adminpack", "COMMENT - EXTENSION adminpack"]
     plan = new.plan(exclude_extensions=["adminpack"])
-    assert [(entry["entry"], entry["reason"]) for entry in plan["skipped"]] == [
+    assert [(entry["entry"], entry["reason"]) for entry in plan["skipped_entries"]] == [
         (skipped[0], "left out by exclude_extensions"),
         (skipped[1], "its extension is not restored"),
     ]
-    assert new.plan(unrestorable="attempt")["skipped"] == []
+    assert new.plan(unrestorable="attempt")["skipped_entries"] == []
 
 
 def test_a_role_that_neither_owns_the_database_nor_may_create_one(scene: Scene) -> None:

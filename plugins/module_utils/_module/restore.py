@@ -187,7 +187,8 @@ def _facts(plan: RestorePlan) -> dict[str, t.Any]:
         "backup": backup_facts(plan.source.address, plan.source.size, plan.source.manifest, plan.verified.sha256),
         "strategy": {"name": plan.strategy.name, "why": plan.strategy.why},
         "ownership": {"mode": plan.ownership.mode, "why": plan.ownership.why},
-        "skipped": [found.as_dict() for found in plan.skipped],
+        # Not "skipped": by that word Ansible takes the whole task for one that was not run.
+        "skipped_entries": [found.as_dict() for found in plan.skipped],
         "safety_plan": f"{plan.safety.address}" if plan.safety else f"none, {plan.safety_why}",
         "confirm": plan.phrase if plan.target_is_production else None,
         "data_loss_window": window(plan.snapshot_at, plan.now),
