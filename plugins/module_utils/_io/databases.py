@@ -34,6 +34,11 @@ SELECT a.pid, a.usename::text, a.application_name, a.client_addr::text FROM pg_c
    AND (a.backend_type = 'client backend' OR a.backend_type IS NULL)
 """
 
+_OWN_PROCESS = """
+SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity AS a
+ WHERE a.pid = %(pid)s AND a.application_name = pg_catalog.current_setting('application_name')
+"""
+
 
 @dataclasses.dataclass(frozen=True)
 class ServerDatabase:
@@ -108,6 +113,11 @@ def end_sessions(session: Session, oids: t.Collection[int]) -> list[str]:
                 raise
             refused.append(f"process {pid} (role {user or 'unknown'}, {application or 'no application name'}, from {address or 'the local socket'})")
     return refused
+
+
+def end_process(session: Session, pid: int) -> bool:
+    """End a server process of this very run, which has its own name on the server, if it is still there; say whether it was."""
+    return bool(session.rows(_OWN_PROCESS, {"pid": pid}))
 
 
 def sessions_of(session: Session, oids: t.Collection[int]) -> list[str]:

@@ -29,7 +29,7 @@ _LOCK_TIMEOUT_MS = 4000
 _SECONDS_BETWEEN_ROUNDS = 0.05
 # A server that crashed is back after its recovery; what became of the exchange can be known only then.
 _SECONDS_FOR_THE_SERVER = 60
-_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_BETWEEN_LOOKS = 0.1
 # Somebody is inside, or holds a lock on the database: worth another try.
 _IN_USE = ("55006", "55P03")
 
@@ -67,11 +67,14 @@ def carry_out_exchange(session: Session, exchange: Exchange) -> None:
     inside: list[str] = []
     reason = ""
     for _attempt in range(_ATTEMPTS):
+        pid = 0
         try:
-            inside = _try(session, exchange, oids)
+            with Session(session.login) as renamer:
+                pid = renamer.backend_pid
+                inside = _try(session, renamer, exchange, oids)
         except DatabaseError as error:
             reason = error.message
-            if _has_happened(session, exchange):
+            if _has_happened(session, exchange, pid):
                 return
             if session.lost or error.details.get("sqlstate") not in (*_IN_USE, None):
                 raise BackupError(f"The names could not be exchanged, and nothing was changed: {error.message}") from error
@@ -85,20 +88,19 @@ def carry_out_exchange(session: Session, exchange: Exchange) -> None:
     )
 
 
-def _try(session: Session, exchange: Exchange, oids: t.Sequence[int]) -> list[str]:
-    """Rename in a session of its own while this one ends whoever is inside; return who could not be ended."""
+def _try(session: Session, renamer: Session, exchange: Exchange, oids: t.Sequence[int]) -> list[str]:
+    """Rename in one session while the other ends whoever is inside; return who could not be ended."""
     renaming = BackgroundTask("exchange of names")
     refused: list[str] = []
-    with Session(session.login) as renamer:
-        renaming.start(lambda: _rename(renamer, exchange))
-        try:
-            while renaming.running(_SECONDS_BETWEEN_ROUNDS):
-                refused = databases.end_sessions(session, oids)
-        except BaseException:
-            renamer.cancel()
-            renaming.running(_LOCK_TIMEOUT_MS / 1000)
-            raise
-        renaming.result()
+    renaming.start(lambda: _rename(renamer, exchange))
+    try:
+        while renaming.running(_SECONDS_BETWEEN_ROUNDS):
+            refused = databases.end_sessions(session, oids)
+    except BaseException:
+        renamer.cancel()
+        renaming.running(_LOCK_TIMEOUT_MS / 1000)
+        raise
+    renaming.result()
     return refused
 
 
@@ -124,20 +126,25 @@ def _rename(session: Session, exchange: Exchange) -> None:
     session.execute("COMMIT")
 
 
-def _has_happened(session: Session, exchange: Exchange) -> bool:
-    """Say whether the names are exchanged, asked through a new connection where this one went with the server, as soon as that is back."""
+def _has_happened(session: Session, exchange: Exchange, pid: int) -> bool:
+    """Say whether the names are exchanged, once the server process ``pid``, which renamed, can change nothing any more.
+
+    A process that has lost its client may still be about to commit. Where this connection went with the server, it is waited for that to be back.
+    """
     deadline = time.monotonic() + _SECONDS_FOR_THE_SERVER
     while True:
+        problem = f"The server process {pid}, which renamed, does not end."
         try:
             with contextlib.ExitStack() as stack:
                 asked = stack.enter_context(Session(session.login)) if session.lost else session
-                names = {renaming.oid: databases.database_by_oid(asked, renaming.oid) for renaming in exchange.renamings}
+                if not databases.end_process(asked, pid):
+                    found = {database.oid: database.name for database in databases.list_databases(asked)}
+                    return all(found.get(renaming.oid) == renaming.new_name for renaming in exchange.renamings)
         except DatabaseError as error:
-            if time.monotonic() >= deadline:
-                raise BackupError(
-                    f"The server went away while the names were exchanged, and did not come back within {_SECONDS_FOR_THE_SERVER} seconds, so it is not known "
-                    f"which of the two databases is live. Either is whole. Run again once it is back: the next run finds out and goes on. {error.message}"
-                ) from error
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-        else:
-            return all((found := names[renaming.oid]) is not None and found.name == renaming.new_name for renaming in exchange.renamings)
+            problem = error.message
+        if time.monotonic() >= deadline:
+            raise BackupError(
+                f"The server went away while the names were exchanged, and for {_SECONDS_FOR_THE_SERVER} seconds nobody could say "
+                f"which of the two databases is live. Either is whole. Run again: the next run finds out and goes on. {problem}"
+            )
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
