@@ -37,6 +37,9 @@ class Manifest:
 
     Times are RFC 3339 in UTC, sizes in bytes. The backup holds the database as it was at ``snapshot_at``. ``tables`` maps a quoted
     qualified name to ``{"rows": int, "content": str | None}``. ``verification`` is ``{"level": "hash" | "decode", "at": time}``.
+    ``adopted`` is ``{"at": time, "unknown": [fields]}`` for an archive that somebody else made and that got its manifest afterwards.
+
+    Fields with a default came later than the first release: a manifest without them is as good as any.
     """
 
     backup_id: str
@@ -66,6 +69,7 @@ class Manifest:
     warnings: list[str]
     encryption: dict[str, t.Any]
     verification: dict[str, t.Any]
+    adopted: dict[str, t.Any] | None = None
     schema_version: int = SCHEMA_VERSION
     format: str = FORMAT
 
@@ -84,6 +88,7 @@ class Manifest:
 
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Manifest)}
+_REQUIRED = sorted(name for name, field in _FIELDS.items() if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING)
 _OBJECTS = ("source", "client", "archive", "fingerprint", "tables", "sequences", "large_objects", "database", "verification")
 
 
@@ -106,7 +111,7 @@ def load_manifest(content: bytes, key: str) -> Manifest:
     version = data.get("schema_version")
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise ManifestError(f"The manifest of {key} has schema version {version}; this software reads up to {SCHEMA_VERSION}. Upgrade the collection.")
-    missing = sorted(name for name in _FIELDS if name not in data)
+    missing = [name for name in _REQUIRED if name not in data]
     if missing:
         raise ManifestError(f"The manifest of {key} lacks {', '.join(missing)}.")
     if any(not isinstance(data[name], dict) for name in _OBJECTS):
@@ -119,7 +124,7 @@ def load_manifest(content: bytes, key: str) -> Manifest:
         raise ManifestError(f"The manifest beside {key} belongs to {data['key']}.")
     for name in ("started_at", "snapshot_at", "finished_at"):
         parse_time(str(data[name]), f"{name} in the manifest of {key}")
-    return Manifest(**{name: data[name] for name in _FIELDS})
+    return Manifest(**{name: data[name] for name in _FIELDS if name in data})
 
 
 def format_time(moment: dt.datetime) -> str:

@@ -125,12 +125,18 @@ def test_what_is_no_manifest_of_this_archive_is_refused(content: bytes, sentence
         load_manifest(content, KEY)
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(manifest()) if field.name not in ("format", "schema_version")])
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(manifest()) if field.default is dataclasses.MISSING])
 def test_a_missing_field_is_named(name: str) -> None:
     data = manifest().as_dict()
     del data[name]
     with pytest.raises(ManifestError, match=f"lacks {name}\\."):
         load_manifest(json.dumps(data).encode(), KEY)
+
+
+def test_a_manifest_from_before_a_field_came_is_read() -> None:
+    data = manifest().as_dict()
+    del data["adopted"]
+    assert load_manifest(json.dumps(data).encode(), KEY) == manifest()
 
 
 @given(moments)
