@@ -25,6 +25,7 @@ PROBE_NAME = ".postgresql_backup_probe"
 _TIME_FORMAT = "%Y-%m-%d_%H%M%S"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _RECORD = re.compile(r"(?P<archive>.+\.dump)(?:\.globals\.sql|\.tests/[^/]+\.json)")
+_ARCHIVE_IN_TEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{6}\.dump")
 _ARCHIVE = re.compile(r"(?P<name>.+)_(?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{6})\.dump")
 
 
@@ -105,6 +106,11 @@ def parse_archive_name(base_name: str) -> ArchiveName | None:
     except ValueError:
         return None
     return ArchiveName(found["name"], started)
+
+
+def archives_named_in(text: str) -> set[str]:
+    """Return the base names of archives that stand anywhere in a text."""
+    return set(_ARCHIVE_IN_TEXT.findall(text))
 
 
 def parse_archive_key(key: str, prefix: str) -> ArchiveName | None:

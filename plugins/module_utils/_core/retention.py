@@ -66,7 +66,7 @@ class Entry:
     key: str
     verdict: Verdict
     reasons: tuple[str, ...]
-    time: dt.datetime | None
+    dated: dt.datetime | None
     size: int | None
     keys: tuple[str, ...] = ()
     alarm: bool = False
@@ -78,7 +78,7 @@ class Entry:
             "key": self.key,
             "verdict": self.verdict,
             "reasons": list(self.reasons),
-            "time": format_time(self.time) if self.time else None,
+            "time": format_time(self.dated) if self.dated else None,
             "size": self.size,
         }
 
@@ -351,7 +351,7 @@ def _entry(candidate: Candidate, reasons: list[str], policy: Policy) -> Entry:
         key=backup.key,
         verdict=verdict,
         reasons=tuple(reasons) or (_why_not_kept(candidate, policy),),
-        time=backup.started,
+        dated=backup.started,
         size=backup.size,
         keys=(naming.manifest_key(backup.key), backup.key),
         alarm=candidate.place in ("invalid", "future", "doubtful"),

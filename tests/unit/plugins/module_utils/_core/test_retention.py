@@ -51,7 +51,7 @@ def deleted(backups: t.Iterable[Backup], policy: Policy, now: dt.datetime = NOW,
 
 
 def kept(backups: t.Iterable[Backup], policy: Policy, now: dt.datetime = NOW) -> list[dt.datetime]:
-    return sorted((entry.time for entry in verdicts(backups, policy, now) if entry.verdict == "keep" and entry.time), reverse=True)
+    return sorted((entry.dated for entry in verdicts(backups, policy, now) if entry.verdict == "keep" and entry.dated), reverse=True)
 
 
 # Random catalogs
