@@ -222,7 +222,7 @@ failures:
   returned: not in check mode
   type: dict
 still_present:
-  description: What the store said to have deleted and shows all the same. If there is any the module fails.
+  description: What else was to go and the store still shows. If there is any the module fails.
   returned: not in check mode
   type: list
   elements: str

@@ -20,7 +20,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.err
 # "3361; 0 16389 TABLE DATA public users postgres": dump id; catalog OID, object OID, kind, schema, name and owner. Data has no catalog, which
 # tells it from the definition of a table in a schema DATA: "218; 1259 16387 TABLE DATA users postgres".
 _ENTRY = re.compile(r"^(?P<dump_id>\d+); (?P<catalog>\d+) (?P<oid>\d+) (?P<rest>.+)$")
-_HEADER = re.compile(r"^; +(?P<name>Compression|Dump Version|Dumped from database version|Dumped by pg_dump version): (?P<value>.+)$")
+_HEADER = re.compile(r"^; +(?P<name>dbname|Compression|Dump Version|Dumped from database version|Dumped by pg_dump version): (?P<value>.+)$")
 _SETVAL = re.compile(r"^SELECT pg_catalog\.setval\(E?'(?P<name>(?:[^']|'')+)', (?P<last>-?\d+), (?P<called>true|false)\);$", re.MULTILINE)
 
 _NO_CATALOG = "0"
@@ -45,6 +45,8 @@ class ArchiveContents:
     materialized_views: frozenset[int]
     sequence_lines: tuple[str, ...]
     large_objects: bool
+    database: str = ""
+    server_version: str = ""
 
 
 def parse_list(listing: str) -> ArchiveContents:
@@ -87,6 +89,8 @@ def parse_list(listing: str) -> ArchiveContents:
         materialized_views=frozenset(materialized),
         sequence_lines=tuple(sequences),
         large_objects=large_objects,
+        database=headers.get("dbname", ""),
+        server_version=headers.get("Dumped from database version", ""),
     )
 
 

@@ -67,6 +67,18 @@ def _diff(key: str) -> dict[str, str]:
     return {"before_header": "store", "after_header": "store", "before": "", "after": f"{key}\n{key}.manifest.json\n"}
 
 
+def adoption_result(manifest: Manifest, address: str, *, adopted: bool, planned: bool) -> dict[str, t.Any]:
+    """Return an adopted archive as a module's result; ``adopted`` is False where it had a manifest already."""
+    did = "is a backup already" if not adopted else "would be adopted" if planned else "was adopted"
+    found = f": {human_size(manifest.size)}, decoded to its end; what is in its tables is not known" if adopted else ""
+    return {
+        "changed": adopted,
+        "msg": f"{address} {did}{found}.",
+        "backup": {**manifest.as_dict(), "address": address},
+        "diff": {"before_header": "store", "after_header": "store", "before": "", "after": f"{manifest.key}.manifest.json\n"} if adopted else {},
+    }
+
+
 def catalog_result(catalog: Catalog, shown: t.Sequence[Backup]) -> dict[str, t.Any]:
     """Return a catalog as a module's result; ``shown`` are the backups that were asked for."""
     valid = len(catalog.valid_backups())

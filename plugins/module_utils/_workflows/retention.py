@@ -61,7 +61,7 @@ class RetentionPlan:
 
 @dataclasses.dataclass(frozen=True)
 class RetentionResult:
-    """What became of it. ``failures`` has a sentence by key; ``still_present`` is what the store shows although it was deleted; sizes in bytes.
+    """What became of it. ``failures`` has a sentence by key; ``still_present`` is what else the store still shows; sizes in bytes.
 
     ``permanently`` is False in a bucket that keeps versions, and None where that may not be asked.
     """
@@ -127,9 +127,11 @@ def carry_out(plan: RetentionPlan, store: Store, pruner: Pruner) -> RetentionRes
         except StoreError as error:
             failures[upload.key] = error.message
     failures.update(pruner.purge(plan.purges))
-    asked = [*manifests, *rest]
+    asked = [key for entry in plan.going for key in entry.keys]
     present, unfinished, hidden = _look_again(plan, store, pruner, asked)
     deleted = [key for key in asked if key not in present]
+    # The answer that was lost may have been a good one.
+    failures = {key: problem for key, problem in failures.items() if key not in deleted}
     still = [key for key in asked if key in present and key not in failures]
     aborted = [upload for upload in plan.aborts if upload.upload_id not in unfinished]
     purged = [version for version in plan.purges if version.version_id not in hidden]
@@ -153,7 +155,7 @@ def require_complete(outcome: RetentionResult, result: dict[str, t.Any]) -> None
     if not outcome.failures and not outcome.still_present:
         return
     problems = [f"{key}: {problem}" for key, problem in outcome.failures.items()]
-    problems += [f"{key}: the store shows it although it answered that it had deleted it." for key in outcome.still_present]
+    problems += [f"{key}: the store still shows it." for key in outcome.still_present]
     more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
     details = {name: value for name, value in result.items() if name not in ("msg", "warnings")}
     raise VerificationError(f"Not everything could be deleted. {' '.join(problems[:5])}{more}", **details)
