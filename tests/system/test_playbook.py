@@ -7,90 +7,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from checks.tree import linked_tree
 from harness.ansible_runner import AnsibleRunner
 from harness.paths import CHECKOUT
+from system.players import BACKUP, Player, one_host
 from system.scenes import PASSWORD, Bucket, Database, Folder, read_catalog
 
-_BY_PATH = str(CHECKOUT / "playbooks" / "backup.yml")
 _BY_NAME = "workon.postgresql_backup.backup"
 _EXAMPLE = CHECKOUT / "examples" / "inventory"
-_FOREIGN = ("ANSIBLE_", "AWS_", "BACKUP_", "DATABASE_URL", "PG", "PYTHON")
-
-
-@dataclass(frozen=True)
-class Played:
-    """How a playbook ended."""
-
-    status: int
-    output: str
-
-    @property
-    def outcome(self) -> dict[str, Any]:
-        """What the play hands on to later jobs, by host and database."""
-        _before, _marker, rest = self.output.partition("RUN: ")
-        assert rest, f"No custom statistics were printed:\n{self.output[-2000:]}"
-        found: dict[str, Any] = json.JSONDecoder().raw_decode(rest)[0]["postgresql_backup"]
-        return found
-
-    def require(self, status: int, *fragments: str) -> Played:
-        """Require an exit status, and pieces of what was printed."""
-        assert self.status == status, f"Status {self.status} instead of {status}:\n{self.output[-6000:]}"
-        for fragment in fragments:
-            assert fragment in self.output, f"{fragment!r} was not printed:\n{self.output[-6000:]}"
-        return self
-
-
-class Player:
-    """Runs playbooks on this host at -vvvv, and requires of every run that no secret was printed."""
-
-    def __init__(self, runner: AnsibleRunner, directory: Path) -> None:
-        self._runner, self._directory = runner, directory
-
-    def play(self, *arguments: str, playbook: str = _BY_PATH, inventory: dict[str, Any] | Path | None = None, **environment: str) -> Played:
-        """Run a playbook; an inventory given as data is one of hosts on this machine."""
-        source = self._written(inventory) if isinstance(inventory, dict) else inventory
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), playbook, "-vvvv", *arguments]
-        result = subprocess.run(
-            [*command, *(["-i", str(source)] if source else [])],
-            cwd=self._directory,
-            env={**self._environment(), **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        self._runner.require_no_secret(result.stdout)
-        return Played(result.returncode, result.stdout)
-
-    def _written(self, inventory: dict[str, Any]) -> Path:
-        path = self._directory / "inventory.json"
-        path.touch(mode=0o600)
-        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-        path.write_text(json.dumps({"all": {**inventory, "vars": {**local, **inventory.get("vars", {})}}}))
-        return path
-
-    def _environment(self) -> dict[str, str]:
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-        return {
-            **ours,
-            "HOME": str(self._directory),
-            "ANSIBLE_HOME": str(self._directory / "ansible"),
-            "ANSIBLE_COLLECTIONS_PATH": str(linked_tree()),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_SHOW_CUSTOM_STATS": "1",
-        }
 
 
 @pytest.fixture
@@ -103,10 +32,6 @@ def player(ansible: AnsibleRunner, tmp_path: Path) -> Player:
 _TWO_HOSTS: dict[str, Any] = {"hosts": {"other": {}}, "children": {"hosted": {"hosts": {"staging": {}}}, "nobody": {}}}
 
 
-def _one_host(**variables: Any) -> dict[str, Any]:
-    return {"hosts": {"staging": {f"postgresql_backup_{name}": value for name, value in variables.items()}}}
-
-
 # The guard: an unmatched target would be a success of having done nothing
 
 
@@ -114,7 +39,7 @@ def _one_host(**variables: Any) -> dict[str, Any]:
 def test_a_mistyped_target_fails_the_play(player: Player, tmp_path: Path, how: str) -> None:
     importing = tmp_path / "nightly.yml"
     importing.write_text(f"- import_playbook: {_BY_NAME}\n")
-    playbook = {"path": _BY_PATH, "name": _BY_NAME, "import": str(importing)}[how]
+    playbook = {"path": BACKUP, "name": _BY_NAME, "import": str(importing)}[how]
     played = player.play("-e", "target=typo", playbook=playbook, inventory=_TWO_HOSTS)
     played.require(2, "The target typo is not a host or group of this inventory. Set target to one of: hosted, nobody, other, staging.")
     assert "pg_backup" not in played.output.replace("workon.postgresql_backup.backup", "")
@@ -184,7 +109,7 @@ def test_a_failed_database_stops_no_other_and_fails_the_play(player: Player, pg:
         {"name": "two", "database_url": pg.url("no_such_database")},
         {"name": "three", **three.login()},
     ]
-    played = player.play("-e", "target=staging", inventory=_one_host(databases=databases, **folder.options))
+    played = player.play("-e", "target=staging", inventory=one_host(databases=databases, **folder.options))
     played.require(2, "Not backed up: 1 of 3 databases.", "two: ")
     assert {backup.name for backup in read_catalog(folder).valid_backups()} == {"one", "three"}
     outcome = played.outcome["staging"]
@@ -195,7 +120,7 @@ def test_a_failed_database_stops_no_other_and_fails_the_play(player: Player, pg:
 
 def test_check_mode_plans_and_stores_nothing(player: Player, database: Database, folder: Folder) -> None:
     databases = [{"name": "one", **database.options()}, {"name": "two", **database.options(database="no_such_database")}]
-    played = player.play("-e", "target=staging", "--check", "--diff", inventory=_one_host(databases=databases, **folder.options))
+    played = player.play("-e", "target=staging", "--check", "--diff", inventory=one_host(databases=databases, **folder.options))
     played.require(2, "Not backed up: 1 of 2 databases.", "+one_")
     assert played.outcome["staging"]["one"]["verdict"] == "planned"
     assert played.outcome["staging"]["two"]["verdict"] == "failed"
@@ -213,7 +138,7 @@ def test_two_hosts_hand_on_both_outcomes(player: Player, pg: Any, make_database:
 def test_inventory_variables_hold_unless_a_database_says_otherwise(player: Player, pg: Any, make_database: Callable[..., Database], folder: Folder) -> None:
     one, two = make_database(pg), make_database(pg)
     (folder.path / "deep").mkdir(mode=0o700)
-    inventory = _one_host(
+    inventory = one_host(
         # The common URL with another database, and a login that the common URL must not come into the way of.
         database_url=pg.url("postgres"),
         databases=[{"name": "one", "database": one.name}, {"name": "two", **two.login(), "environment": "production", "prefix": ""}],
@@ -251,7 +176,7 @@ def test_inventory_variables_hold_unless_a_database_says_otherwise(player: Playe
     ids=["no dictionary", "unknown option", "one name twice"],
 )
 def test_a_faulty_list_is_refused_before_anything_starts(player: Player, folder: Folder, databases: list[Any], says: str) -> None:
-    played = player.play("-e", "target=staging", inventory=_one_host(databases=databases, **folder.options))
+    played = player.play("-e", "target=staging", inventory=one_host(databases=databases, **folder.options))
     played.require(2, says)
     assert "RUN: " not in played.output
 
@@ -261,7 +186,7 @@ def test_an_undefined_variable_never_means_another_database(player: Player, data
     played = player.play(
         "-e",
         "target=staging",
-        inventory=_one_host(**{variable: "{{ vault_that_was_not_loaded }}"}, pg_bin_dir=str(database.server.installation.bin_dir), **folder.options),
+        inventory=one_host(**{variable: "{{ vault_that_was_not_loaded }}"}, pg_bin_dir=str(database.server.installation.bin_dir), **folder.options),
         DATABASE_URL=database.options()["database_url"],
     )
     played.require(2)
@@ -272,5 +197,5 @@ def test_an_undefined_variable_never_means_another_database(player: Player, data
 def test_a_refused_password_is_not_printed(player: Player, database: Database, folder: Folder) -> None:
     # The right one of no role: the whole way from the inventory to the server's refusal.
     login = {**database.login(), "login_user": "nobody"}
-    player.play("-e", "target=staging", inventory=_one_host(databases=[login], **folder.options)).require(2, "refused the password", "Not backed up: 1 of 1")
+    player.play("-e", "target=staging", inventory=one_host(databases=[login], **folder.options)).require(2, "refused the password", "Not backed up: 1 of 1")
     assert folder.listing() == []

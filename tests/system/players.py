@@ -1,0 +1,96 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs playbooks as a user does, and reads what they hand on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from checks.tree import linked_tree
+from harness.ansible_runner import AnsibleRunner
+from harness.paths import CHECKOUT
+
+BACKUP = str(CHECKOUT / "playbooks" / "backup.yml")
+_FOREIGN = ("ANSIBLE_", "AWS_", "BACKUP_", "DATABASE_URL", "PG", "PYTHON")
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a playbook ended."""
+
+    status: int
+    output: str
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """What the play hands on to later jobs, by host and database."""
+        return self.stats("postgresql_backup")
+
+    def stats(self, name: str) -> dict[str, Any]:
+        """Return custom statistics of the play."""
+        _before, _marker, rest = self.output.partition("RUN: ")
+        assert rest, f"No custom statistics were printed:\n{self.output[-2000:]}"
+        found: dict[str, Any] = json.JSONDecoder().raw_decode(rest)[0][name]
+        return found
+
+    def require(self, status: int, *fragments: str) -> Played:
+        """Require an exit status, and pieces of what was printed."""
+        assert self.status == status, f"Status {self.status} instead of {status}:\n{self.output[-6000:]}"
+        for fragment in fragments:
+            assert fragment in self.output, f"{fragment!r} was not printed:\n{self.output[-6000:]}"
+        return self
+
+
+class Player:
+    """Runs playbooks on this host at -vvvv, and requires of every run that no secret was printed."""
+
+    def __init__(self, runner: AnsibleRunner, directory: Path) -> None:
+        self._runner, self._directory = runner, directory
+
+    def play(self, *arguments: str, playbook: str = BACKUP, inventory: dict[str, Any] | Path | None = None, **environment: str) -> Played:
+        """Run a playbook; an inventory given as data is one of hosts on this machine."""
+        source = self._written(inventory) if isinstance(inventory, dict) else inventory
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), playbook, "-vvvv", *arguments]
+        result = subprocess.run(
+            [*command, *(["-i", str(source)] if source else [])],
+            cwd=self._directory,
+            env={**self._environment(), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        self._runner.require_no_secret(result.stdout)
+        return Played(result.returncode, result.stdout)
+
+    def _written(self, inventory: dict[str, Any]) -> Path:
+        path = self._directory / "inventory.json"
+        path.touch(mode=0o600)
+        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        path.write_text(json.dumps({"all": {**inventory, "vars": {**local, **inventory.get("vars", {})}}}))
+        return path
+
+    def _environment(self) -> dict[str, str]:
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        return {
+            **ours,
+            "HOME": str(self._directory),
+            "ANSIBLE_HOME": str(self._directory / "ansible"),
+            "ANSIBLE_COLLECTIONS_PATH": str(linked_tree()),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_SHOW_CUSTOM_STATS": "1",
+        }
+
+
+def one_host(**variables: Any) -> dict[str, Any]:
+    """Return an inventory of the one host staging with the collection's variables."""
+    return {"hosts": {"staging": {f"postgresql_backup_{name}": value for name, value in variables.items()}}}
