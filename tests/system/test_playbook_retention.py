@@ -74,7 +74,7 @@ def test_a_refused_name_stops_no_other_and_fails_the_play(player: Player, folder
         ({"name": "app"}, "The retention policy is empty"),
         ({"retention": {"keep_last": 3}}, "A database has neither name nor database"),
         ({"name": "app", "retention": {"keep_lats": 3}}, "keep_lats"),
-        ({"databases": ["app"], "retention": {"keep_last": 3}}, "An entry of retention_databases is not a dictionary."),
+        ({"databases": ["app=1"], "retention": {"keep_last": 3}}, "An entry of retention_databases is not a dictionary."),
         ({"databases": [{"name": "app"}, {"database": "app"}], "retention": {"keep_last": 3}}, "has two entries of one name among app, app."),
         ({"name": "app", "retention": "{{ not_loaded }}"}, "defined"),
     ],
