@@ -116,7 +116,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda archive: b"",
     "cut off": lambda archive: archive[:-100],
     "cut in the table of contents": lambda archive: archive[:300],
-    "a flipped bit": lambda archive: archive[:-3000] + bytes([archive[-3000] ^ 1]) + archive[-2999:],
+    "a flipped bit": lambda archive: archive[:-200] + bytes([archive[-200] ^ 1]) + archive[-199:],
     "no archive": lambda archive: b"-- PostgreSQL database dump\n" + archive,
 }
 
