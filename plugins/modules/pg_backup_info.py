@@ -42,7 +42,8 @@ options:
     description:
       - Returns only the backup that a restore would take, and fails when there is none.
       - V(latest) is the newest valid backup, C(before:2026-01-08T10:30:00Z) the newest valid one whose content is of before that time,
-        anything else is a key of the catalog. The first two need O(name) where the store holds backups of several names.
+        anything else is a key of the catalog. The first two need O(name) where the store holds backups of several names,
+        and pass over those that were taken before a restore or of an incident.
     type: str
   limit:
     description:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import os
 import re
@@ -180,6 +181,8 @@ class AnsibleRunner:
                 stderr=subprocess.STDOUT,
                 text=True,
                 cwd=directory / "home",
+                # Below nohup everything would ignore it.
+                preexec_fn=functools.partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),
                 env={**self._environment(directory), **(environment_ or {})},
             )
         running = Running(self, module, directory, child, log)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import write_sealed
 from harness.ansible_runner import AnsibleRunner, Outcome
 from harness.faults import FaultyProxy
 from harness.postgres import PostgresServer
@@ -50,7 +51,7 @@ def put(original: tuple[bytes, dict[str, Any]]) -> Callable[..., str]:
         if with_archive:
             store.write(key, archive)
         if with_manifest:
-            store.write(f"{key}.manifest.json", json.dumps({**manifest, "key": key, "name": name, **times, **changes}).encode())
+            store.write(f"{key}.manifest.json", write_sealed({**manifest, "key": key, "name": name, **times, **changes}))
         return key
 
     return put_into
@@ -257,7 +258,8 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], bytes], str]] = {
     "not JSON": (lambda manifest: b"<html>Bad gateway</html>", "not JSON"),
     "cut off": (lambda manifest: json.dumps(manifest).encode()[:-50], "not JSON"),
     "empty": (lambda manifest: b"", "not JSON"),
-    "of another backup": (lambda manifest: json.dumps({**manifest, "key": "workon_2025-01-01_000000.dump"}).encode(), "belongs to"),
+    "changed by somebody": (lambda manifest: json.dumps({**manifest, "environment": "production"}).encode(), "was changed after it was written"),
+    "of another backup": (lambda manifest: write_sealed({**manifest, "key": "workon_2025-01-01_000000.dump"}), "belongs to"),
     "without a part": (lambda manifest: json.dumps({name: value for name, value in manifest.items() if name != "tables"}).encode(), "lacks tables"),
 }
 

@@ -120,7 +120,7 @@ def adopted_manifest(
             "format": "custom",
             "version": contents.archive_version,
             "compression": _compression(contents.compression),
-            "entries": contents.entries,
+            "entries": len(contents.entries),
             "size": stored.size,
             "sha256": sha256,
         },

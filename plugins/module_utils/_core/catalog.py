@@ -15,6 +15,7 @@ import typing as t
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import (
+    REGULAR_REASONS,
     Manifest,
     ManifestError,
     format_time,
@@ -82,6 +83,10 @@ class Catalog:
     def valid_backups(self) -> tuple[Backup, ...]:
         return tuple(backup for backup in self.backups if backup.valid)
 
+    def regular_backups(self) -> tuple[Backup, ...]:
+        """Return the valid backups that were taken by schedule or by hand, not before a restore or of an incident."""
+        return tuple(backup for backup in self.valid_backups() if backup.manifest and backup.manifest.reason in REGULAR_REASONS)
+
 
 def manifests_to_read(objects: t.Iterable[StoredObject], prefix: str, name: str | None) -> list[str]:
     """Return the keys of the manifests that a catalog of this name needs (of all names when None)."""
@@ -125,9 +130,10 @@ def read_catalog(
 def resolve_restore_point(catalog: Catalog, restore_point: str, prefix: str) -> Backup:
     """Return the backup that ``latest``, ``before:<time>`` or a key means; raise a sentence when there is none.
 
-    ``latest`` and ``before`` see valid backups only; a key that names an invalid one is refused with its problems.
+    ``latest`` and ``before`` see valid regular backups only: the one that a restore takes first holds the very state that was to be left behind, so
+    repeating a restore must not go back to it. A key names any; one that is invalid is refused with its problems.
     """
-    valid = catalog.valid_backups()
+    valid = catalog.regular_backups()
     if restore_point == "latest":
         _require_one_name(restore_point, valid)
         if not valid:

@@ -82,5 +82,50 @@ def pg_restore_entries_command(client: Client, list_path: str) -> list[str]:
     return [client.pg_restore, "--file=-", f"--use-list={list_path}"]
 
 
+def pg_restore_definitions_command(client: Client, archive_path: str) -> list[str]:
+    """Return the argument list that prints the SQL of everything but rows."""
+    return [client.pg_restore, "--schema-only", "--file=-", archive_path]
+
+
+def pg_restore_load_command(
+    client: Client,
+    archive_path: str | None,
+    *,
+    sections: t.Sequence[str] = (),
+    jobs: int = 1,
+    exit_on_error: bool = True,
+    list_path: str | None = None,
+    with_owners: bool = True,
+    with_tablespaces: bool = True,
+) -> list[str]:
+    """Return the argument list that loads an archive into the database that the environment names; standard input where there is no path."""
+    command = [client.pg_restore, "--no-password", _KEEPALIVES]
+    command += _repeated("--section", sections)
+    if jobs > 1:
+        command.append(f"--jobs={jobs}")
+    if exit_on_error:
+        command.append("--exit-on-error")
+    return [*command, *_load_options(list_path, with_owners, with_tablespaces), *([archive_path] if archive_path else [])]
+
+
+def pg_restore_script_command(
+    client: Client, archive_path: str | None, *, clean: bool, list_path: str | None, with_owners: bool, with_tablespaces: bool
+) -> list[str]:
+    """Return the argument list that prints an archive as one SQL script for one transaction; ``clean`` drops what it replaces first."""
+    command = [client.pg_restore, "--file=-"]
+    if clean:
+        command += ["--clean", "--if-exists"]
+    return [*command, *_load_options(list_path, with_owners, with_tablespaces), *([archive_path] if archive_path else [])]
+
+
+def _load_options(list_path: str | None, with_owners: bool, with_tablespaces: bool) -> list[str]:
+    options = [] if with_owners else ["--no-owner", "--no-privileges"]
+    if not with_tablespaces:
+        options.append("--no-tablespaces")
+    if list_path:
+        options.append(f"--use-list={list_path}")
+    return options
+
+
 def _repeated(option: str, values: t.Sequence[str]) -> list[str]:
     return [f"{option}={value}" for value in values]

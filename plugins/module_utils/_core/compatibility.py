@@ -15,6 +15,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.err
 
 OLDEST_SERVER_MAJOR = 13
 ZSTD_SINCE_MAJOR = 16
+TRANSACTION_TIMEOUT_SINCE_MAJOR = 17
 
 CompressionMethod = t.Literal["zstd", "lz4", "gzip", "none"]
 _DEFAULT_LEVELS: dict[str, int | None] = {"zstd": 1, "gzip": 1, "lz4": None, "none": None}
@@ -78,6 +79,32 @@ def choose_client(server_major: int, installed: t.Sequence[Client]) -> Client:
             f"Install postgresql-client-{server_major} or newer, or set pg_bin_dir to the directory of such programs."
         )
     return min(able, key=lambda client: client.major)
+
+
+def choose_restore_client(archive_major: int, server_major: int, installed: t.Sequence[Client]) -> Client:
+    """Return the installed client to restore with: as new as the one that made the archive or newer, and the server's own major where that will do.
+
+    ``archive_major`` is the oldest major that can read the archive. From 17 on pg_restore sets a parameter that servers before 17 do not know,
+    so for those an older client comes first.
+    """
+    if not installed:
+        raise ProgramError(
+            "No PostgreSQL client programs were found on this host, so nothing can be restored. "
+            f"Install the package postgresql-client-{max(archive_major, server_major)} (Debian, Ubuntu), or set pg_bin_dir to their directory."
+        )
+    able = [client for client in installed if client.major >= archive_major]
+    if not able:
+        found = ", ".join(f"{client.version} in {client.bin_dir}" for client in installed)
+        raise ProgramError(
+            f"The archive was made by pg_dump {archive_major}, and the client programs found ({found}) are older and cannot read it. "
+            f"Install postgresql-client-{archive_major} or newer, or set pg_bin_dir to the directory of such programs."
+        )
+    return min(able, key=lambda client: (sets_unknown_parameter(client, server_major), client.major != server_major, client.major))
+
+
+def sets_unknown_parameter(client: Client, server_major: int) -> bool:
+    """Say whether this pg_restore begins with ``SET transaction_timeout``, which the server refuses."""
+    return client.major >= TRANSACTION_TIMEOUT_SINCE_MAJOR > server_major
 
 
 def choose_compression(wanted: str, level: int | None, client: Client) -> Compression:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import hashlib
 import json
 import re
 import typing as t
@@ -19,6 +20,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.err
 
 SCHEMA_VERSION = 1
 REASONS = ("scheduled", "manual", "pre_restore", "incident")
+REGULAR_REASONS = REASONS[:2]
 FORMAT = "workon.postgresql_backup/manifest"
 
 # Read by a pattern because what fromisoformat takes differs between versions of Python.
@@ -36,10 +38,9 @@ class Manifest:
     """Everything known of one backup, as plain JSON data.
 
     Times are RFC 3339 in UTC, sizes in bytes. The backup holds the database as it was at ``snapshot_at``. ``tables`` maps a quoted
-    qualified name to ``{"rows": int, "content": str | None}``. ``verification`` is ``{"level": "hash" | "decode", "at": time}``.
+    qualified name to ``{"rows": int, "content": str | None}``. ``verification`` is ``{"level": "hash" | "decode", "at": time}``. ``defects`` names
+    what was wrong in the database already: ``{"invalid_indexes": [...], "unvalidated_constraints": [...]}``, None where nobody looked.
     ``adopted`` is ``{"at": time, "unknown": [fields]}`` for an archive that somebody else made and that got its manifest afterwards.
-
-    Fields with a default came later than the first release: a manifest without them is as good as any.
     """
 
     backup_id: str
@@ -69,6 +70,7 @@ class Manifest:
     warnings: list[str]
     encryption: dict[str, t.Any]
     verification: dict[str, t.Any]
+    defects: dict[str, list[str]] | None = None
     adopted: dict[str, t.Any] | None = None
     schema_version: int = SCHEMA_VERSION
     format: str = FORMAT
@@ -88,13 +90,29 @@ class Manifest:
 
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Manifest)}
-_REQUIRED = sorted(name for name, field in _FIELDS.items() if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING)
+_CHECKSUM = "checksum"
+# Those that came later have a default; a manifest from before is still whole.
+_REQUIRED = [name for name, field in _FIELDS.items() if field.default is dataclasses.MISSING] + ["schema_version", "format", _CHECKSUM]
 _OBJECTS = ("source", "client", "archive", "fingerprint", "tables", "sequences", "large_objects", "database", "verification")
 
 
 def dump_manifest(manifest: Manifest) -> bytes:
     """Serialize a manifest for the store."""
-    return (json.dumps(manifest.as_dict(), indent=1, ensure_ascii=False) + "\n").encode()
+    return write_sealed(manifest.as_dict())
+
+
+def write_sealed(data: dict[str, t.Any]) -> bytes:
+    """Write a manifest's data with their checksum at the end.
+
+    A bit that flips in the store must not turn one true fact into another: where a backup is from and what it may be restored into are judged from them.
+    """
+    return (json.dumps({**data, _CHECKSUM: _checksum(data)}, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _checksum(data: t.Mapping[str, t.Any]) -> str:
+    """Return the SHA-256 of everything but the checksum itself: as JSON in ASCII, keys in order, nothing between."""
+    content = {name: value for name, value in data.items() if name != _CHECKSUM}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def load_manifest(content: bytes, key: str) -> Manifest:
@@ -111,9 +129,11 @@ def load_manifest(content: bytes, key: str) -> Manifest:
     version = data.get("schema_version")
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise ManifestError(f"The manifest of {key} has schema version {version}; this software reads up to {SCHEMA_VERSION}. Upgrade the collection.")
-    missing = [name for name in _REQUIRED if name not in data]
+    missing = sorted(name for name in _REQUIRED if name not in data)
     if missing:
         raise ManifestError(f"The manifest of {key} lacks {', '.join(missing)}.")
+    if data[_CHECKSUM] != _checksum(data):
+        raise ManifestError(f"The manifest of {key} was changed after it was written: its content is not that of its checksum.")
     if any(not isinstance(data[name], dict) for name in _OBJECTS):
         raise ManifestError(f"The manifest of {key} is malformed.")
     size, sha256 = data["archive"].get("size"), data["archive"].get("sha256")

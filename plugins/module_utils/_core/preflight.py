@@ -83,22 +83,22 @@ def privilege_refusals(relations: t.Sequence[Relation], unreadable_large_objects
     schemas = sorted({relation.schema for relation in wanted if not relation.schema_usable})
     if schemas:
         refusals.append(
-            f"The role {user} has no USAGE on {_some('schema', [quote_if_needed(name) for name in schemas])}. "
+            f"The role {user} has no USAGE on {some('schema', [quote_if_needed(name) for name in schemas])}. "
             f"Grant it (GRANT USAGE ON SCHEMA ... TO {quote_if_needed(user)}), or leave the schemas out with exclude_schemas."
         )
     tables = [relation.full_name for relation in wanted if relation.schema_usable and not relation.readable and relation.kind != "S"]
     if tables:
         refusals.append(
-            f"The role {user} has no SELECT on {_some('table', tables)}. "
+            f"The role {user} has no SELECT on {some('table', tables)}. "
             f"Grant it (on PostgreSQL 14 and newer: GRANT pg_read_all_data TO {quote_if_needed(user)}), or leave the tables out with exclude_tables."
         )
     sequences = [relation.full_name for relation in wanted if relation.schema_usable and not relation.readable and relation.kind == "S"]
     if sequences:
-        refusals.append(f"The role {user} has no SELECT on {_some('sequence', sequences)}. Grant it, or leave the sequences out with exclude_tables.")
+        refusals.append(f"The role {user} has no SELECT on {some('sequence', sequences)}. Grant it, or leave the sequences out with exclude_tables.")
     secured = [relation.full_name for relation in wanted if relation.readable and relation.row_security]
     if secured:
         refusals.append(
-            f"Row security hides rows of {_some('table', secured)} from the role {user}, so a backup would be incomplete. "
+            f"Row security hides rows of {some('table', secured)} from the role {user}, so a backup would be incomplete. "
             f"Use the owner or a role with BYPASSRLS (ALTER ROLE {quote_if_needed(user)} BYPASSRLS), or leave the tables out with exclude_tables."
         )
     if unreadable_large_objects:
@@ -187,7 +187,8 @@ def _must_be_read(relation: Relation) -> bool:
     return relation.excluded_by in (None, "exclude_table_data")
 
 
-def _some(noun: str, names: t.Sequence[str]) -> str:
+def some(noun: str, names: t.Sequence[str]) -> str:
+    """Name a few of many things in a sentence."""
     shown = ", ".join(names[:_SHOWN])
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{noun if len(names) == 1 else f'{len(names)} {noun}s:'} {shown}{more}"

@@ -20,7 +20,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core imp
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import Backup, Catalog
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.durations import Duration
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import format_time, parse_time
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import REGULAR_REASONS, format_time, parse_time
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import MAXIMUM_CLOCK_SKEW
 
 ALL = -1
@@ -192,7 +192,7 @@ def _place(backup: Backup, now: dt.datetime, name: str, prefix: str) -> Candidat
 
 
 def _ordinary_place(reason: str) -> t.Literal["regular", "safety", "incident"]:
-    return "safety" if reason == "pre_restore" else "incident" if reason == "incident" else "regular"
+    return "regular" if reason in REGULAR_REASONS else "incident" if reason == "incident" else "safety"
 
 
 def _settled(candidate: Candidate, limit: dt.datetime) -> Candidate:

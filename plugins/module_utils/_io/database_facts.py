@@ -12,13 +12,12 @@ import time
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import Selection
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fingerprint import quote_identifier
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.identifiers import qualified_name
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.patterns import NamePattern, parse_pattern
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import Relation, ServerFacts
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.prisma import MigrationRow, read_status, summarize
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
-
-# Any fixed pair serves, as long as every run uses the same; advisory locks are per database by nature.
-_LOCK_KEY = (1466906190, 20260108)
 
 _SERVER = """
 SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.current_setting('server_version'),
@@ -32,13 +31,6 @@ SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.current
        EXTRACT(EPOCH FROM pg_catalog.clock_timestamp())::float8,
        pg_catalog.pg_backend_pid()
   FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()
-"""
-
-_LOCK_HOLDER = """
-SELECT a.pid, a.usename, a.application_name, a.client_addr::text, pg_catalog.to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
-  FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a USING (pid)
- WHERE l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-   AND l.classid::bigint = %(class)s AND l.objid::bigint = %(object)s AND l.objsubid = 2 AND l.granted
 """
 
 # %(...)s patterns come as arrays, so that the statement stays one whatever the selection.
@@ -106,8 +98,28 @@ SELECT n.nspname, c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_nam
  ORDER BY 1, 2
 """
 
+# Partitioned indexes are invalid by nature until the last partition has its own; those of partitions count by themselves.
+_DEFECTS = """
+SELECT 'invalid_indexes', n.nspname, c.relname
+  FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE NOT (i.indisvalid AND i.indisready) AND n.nspname <> 'pg_catalog' AND n.nspname !~ '^pg_(toast|temp_)'
+UNION ALL
+SELECT 'unvalidated_constraints', n.nspname, r.relname || '.' || k.conname
+  FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS r ON r.oid = k.conrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace
+ WHERE NOT k.convalidated AND n.nspname <> 'pg_catalog' AND n.nspname !~ '^pg_temp_'
+ ORDER BY 1, 2, 3
+"""
+
+_SEQUENCES = """
+SELECT n.nspname, c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2
+"""
+_SEQUENCES_A_QUERY = 200
+
 _PRISMA_TABLES = """
-SELECT pg_catalog.quote_ident(n.nspname) || '._prisma_migrations'
+SELECT pg_catalog.quote_ident(n.nspname) || '._prisma_migrations',
+       EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
+                WHERE a.attrelid = c.oid AND NOT a.attisdropped AND a.attname = 'checksum' AND a.atttypid IN (25, 1043))
   FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
  WHERE c.relname = '_prisma_migrations' AND c.relkind = 'r' AND (%(schema)s::text IS NULL OR n.nspname = %(schema)s)
    AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AND NOT pg_catalog.row_security_active(c.oid)
@@ -115,7 +127,15 @@ SELECT pg_catalog.quote_ident(n.nspname) || '._prisma_migrations'
            AND a.attname IN ('migration_name', 'started_at', 'finished_at', 'rolled_back_at')
            -- Anybody may call a table so; of built-in types only (text, varchar, timestamps), no function of theirs runs as us.
            AND a.atttypid IN (25, 1043, 1114, 1184)) = 4
+ ORDER BY 1
 """
+
+
+class PrismaTable(t.NamedTuple):
+    """A table of Prisma's migrations, its name ready for SQL."""
+
+    name: str
+    has_checksum: bool
 
 
 def read_server(session: Session) -> ServerFacts:
@@ -157,23 +177,6 @@ def _shares_backends(session: Session) -> bool:
 
 def _backend(session: Session) -> int:
     return int(session.row("SELECT pg_catalog.pg_backend_pid()")[0])
-
-
-def try_backup_lock(session: Session) -> bool:
-    """Take the lock that lets one backup of this database run at a time; it ends with the session, however that ends."""
-    return bool(session.row("SELECT pg_catalog.pg_try_advisory_lock(%(class)s, %(object)s)", _lock())[0])
-
-
-def backup_lock_holder(session: Session) -> str:
-    """Say who holds the lock, as far as this role may see."""
-    holders = session.rows(_LOCK_HOLDER, _lock())
-    if not holders:
-        return "a session that has just ended"
-    pid, user, application, address, since = holders[0]
-    return (
-        f"server process {pid}, role {user or 'unknown'}, {application or 'no application name'}, "
-        f"from {address or 'the local socket'}, since {since or 'unknown'}"
-    )
 
 
 def read_relations(session: Session, selection: Selection) -> list[Relation]:
@@ -230,32 +233,57 @@ def read_roles(session: Session) -> list[str]:
     return [row[0] for row in session.rows(_ROLES)]
 
 
+def read_defects(session: Session) -> dict[str, list[str]]:
+    """Return the names of invalid indexes and of constraints that were never validated."""
+    found: dict[str, list[str]] = {"invalid_indexes": [], "unvalidated_constraints": []}
+    for kind, schema, name in session.rows(_DEFECTS):
+        found[kind].append(qualified_name(schema, name))
+    return found
+
+
+def read_sequences(session: Session) -> dict[str, dict[str, t.Any]]:
+    """Return ``{qualified name: {last_value, is_called}}`` of every sequence."""
+    names = session.rows(_SEQUENCES)
+    values: dict[str, dict[str, t.Any]] = {}
+    for start in range(0, len(names), _SEQUENCES_A_QUERY):
+        batch = names[start : start + _SEQUENCES_A_QUERY]
+        query = " UNION ALL ".join(
+            f"SELECT {number}, last_value, is_called FROM {quote_identifier(schema)}.{quote_identifier(name)}" for number, (schema, name) in enumerate(batch)
+        )
+        for number, last_value, is_called in session.rows(query):
+            values[qualified_name(*batch[number])] = {"last_value": int(last_value), "is_called": bool(is_called)}
+    return values
+
+
 def find_rewritten(session: Session, oids: t.Collection[int]) -> list[str]:
     """Name those of the tables whose rows of this session's snapshot are gone; reliable while somebody's locks keep them from changing further."""
     return [qualified_name(schema, name) for schema, name in session.rows(_REWRITTEN, {"oids": sorted(oids)})]
 
 
-def read_prisma(session: Session, schema: str | None) -> dict[str, t.Any] | None:
-    """Return Prisma's migration state ``{"last", "applied", "failed"}``, or None where exactly one table of it is not found.
+def find_prisma_tables(session: Session, schema: str | None) -> list[PrismaTable]:
+    """Return every table of Prisma's migrations in this schema (None: in any) that can be read, of which a database should have one."""
+    return [PrismaTable(*row) for row in session.rows(_PRISMA_TABLES, {"schema": schema})]
 
-    A migration may have several rows (retries); one that is neither finished nor rolled back has failed.
-    """
-    tables = session.rows(_PRISMA_TABLES, {"schema": schema})
+
+def read_migration_rows(session: Session, table: PrismaTable) -> list[MigrationRow]:
+    """Return the rows of Prisma's migrations in the order of application."""
+    checksum = "checksum" if table.has_checksum else "NULL"
+    rows = session.rows(
+        f"SELECT migration_name, {checksum}, finished_at IS NOT NULL, rolled_back_at IS NOT NULL FROM {table.name} WHERE migration_name IS NOT NULL "
+        "ORDER BY pg_catalog.max(started_at) OVER (PARTITION BY migration_name), migration_name, started_at"
+    )
+    return [MigrationRow(*row) for row in rows]
+
+
+def read_prisma(session: Session, schema: str | None) -> dict[str, t.Any] | None:
+    """Return Prisma's migration state ``{"last", "applied", "failed"}``, or None where exactly one table of it is not found."""
+    tables = find_prisma_tables(session, schema)
     if len(tables) != 1:
         return None
-    rows = session.rows(
-        "SELECT migration_name, bool_or(finished_at IS NULL AND rolled_back_at IS NULL), bool_or(finished_at IS NOT NULL AND rolled_back_at IS NULL), "
-        f"max(started_at) FROM {tables[0][0]} GROUP BY migration_name ORDER BY max(started_at), migration_name"
-    )
-    applied = [name for name, failed, finished, _started in rows if finished and not failed]
-    return {"last": applied[-1] if applied else None, "applied": len(applied), "failed": sorted(name for name, failed, _finished, _started in rows if failed)}
+    return summarize(read_status(read_migration_rows(session, tables[0])))
 
 
 def _patterns(selection: Selection) -> t.Iterator[tuple[str, NamePattern]]:
     for option, values in selection.as_dict().items():
         for value in values:
             yield option, parse_pattern(value, option, qualified=option.startswith("exclude_table"))
-
-
-def _lock() -> dict[str, int]:
-    return {"class": _LOCK_KEY[0], "object": _LOCK_KEY[1]}

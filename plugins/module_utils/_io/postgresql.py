@@ -19,11 +19,12 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.depen
 Row = tuple[t.Any, ...]
 
 _CONNECT_TIMEOUT = "15"
+_COPY_SIZE = 256 * 1024
 # Long silences are normal while pg_dump works; without keepalives a firewall between would end the snapshot unseen.
 _KEEPALIVES = {"keepalives": "1", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"}
 
 _LOCK_NOT_AVAILABLE = "55P03"
-_TIMEOUTS = ("statement_timeout", "lock_timeout", "transaction_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
+TIMEOUTS = ("statement_timeout", "lock_timeout", "transaction_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
 
 # What the server or libpq says, and what the user can do about it. The first match wins.
 _CONNECTION_HELP = (
@@ -40,6 +41,13 @@ _CONNECTION_HELP = (
     ("certificate verify failed", "showed a certificate that could not be verified. Set ca_cert to its authority's certificate"),
     ("No such file or directory", "could not be reached. Check login_unix_socket and that the server runs on this host"),
 )
+
+
+class Readable(t.Protocol):
+    """What COPY takes its rows from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most so many bytes, and none at the end only."""
 
 
 class Session:
@@ -62,7 +70,7 @@ class Session:
         connection.autocommit = True
         # A snapshot dies with its session, so no setting of the server, the database or the role may end it. Which of them exist depends on the major.
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = ANY(%s)", [list(_TIMEOUTS)])
+            cursor.execute("SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = ANY(%s)", [list(TIMEOUTS)])
         return connection
 
     def __enter__(self) -> Session:
@@ -82,6 +90,11 @@ class Session:
             self._connection.cancel()
 
     @property
+    def lost(self) -> bool:
+        """Whether the connection is known to be gone."""
+        return bool(self._connection.closed)
+
+    @property
     def backend_pid(self) -> int:
         """Return the server process that the connection was given, as told at connect time."""
         return int(self._connection.info.backend_pid)
@@ -90,14 +103,11 @@ class Session:
     def encrypted(self) -> bool:
         return bool(self._connection.info.ssl_in_use)
 
-    def rows(self, statement: str, parameters: t.Mapping[str, t.Any] | None = None) -> list[Row]:
+    def rows(self, statement: str | bytes, parameters: t.Mapping[str, t.Any] | None = None) -> list[Row]:
         """Run one statement and return all its rows. Without parameters a percent sign means itself."""
-        try:
-            with self._connection.cursor() as cursor:
-                cursor.execute(statement, parameters)
-                return list(cursor.fetchall()) if cursor.description else []
-        except self._psycopg2.Error as error:
-            raise DatabaseError(_statement_sentence(self.login, error), sqlstate=error.pgcode) from error
+        with self._cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return list(cursor.fetchall()) if cursor.description else []
 
     def row(self, statement: str, parameters: t.Mapping[str, t.Any] | None = None) -> Row:
         """Run one statement and return its only row."""
@@ -106,9 +116,15 @@ class Session:
             raise DatabaseError(f"The server answered a question that has one answer with {len(found)} rows: {statement.split()[0]} ...")
         return found[0]
 
-    def execute(self, statement: str, parameters: t.Mapping[str, t.Any] | None = None) -> None:
-        """Run one statement for its effect."""
-        self.rows(statement, parameters)
+    def execute(self, statement: str | bytes, parameters: t.Mapping[str, t.Any] | None = None) -> None:
+        """Run one statement for its effect. Bytes are sent as they are, in the client encoding that has been set."""
+        with self._cursor() as cursor:
+            cursor.execute(statement, parameters)
+
+    def copy_in(self, statement: bytes, source: Readable) -> None:
+        """Run a COPY ... FROM stdin with what ``source`` reads."""
+        with self._cursor() as cursor:
+            cursor.copy_expert(statement, source, _COPY_SIZE)
 
     def begin_snapshot(self, lock_wait_timeout: int) -> str:
         """Open the transaction that everything is read in, and return its exported snapshot, which lives as long as the transaction.
@@ -119,21 +135,38 @@ class Session:
         return str(self.row("SELECT pg_catalog.pg_export_snapshot()")[0])
 
     @contextlib.contextmanager
-    def shared_snapshot(self, snapshot: str, lock_wait_timeout: int) -> t.Iterator[None]:
-        """Read in a snapshot that another session exported, with the settings that make values print the same everywhere.
+    def shared_snapshot(self, snapshot: str | None, lock_wait_timeout: int) -> t.Iterator[None]:
+        """Read in a snapshot that another session exported (None: in one of our own), with the settings that make values print the same everywhere.
 
-        Leaving it releases the locks of everything that was read.
+        Leaving it releases the locks of everything that was read. In a transaction that is open already that one is read in, and stays open.
         """
-        self._begin(lock_wait_timeout)
-        self.execute("SET TRANSACTION SNAPSHOT %(snapshot)s", {"snapshot": snapshot})
+        inside = self.in_transaction
+        if not inside:
+            self._begin(lock_wait_timeout)
+            if snapshot is not None:
+                self.execute("SET TRANSACTION SNAPSHOT %(snapshot)s", {"snapshot": snapshot})
         for name, value in PINNED_SETTINGS:
             self.set_local(name, value)
         yield
-        self.execute("COMMIT")
+        if not inside:
+            self.execute("COMMIT")
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction was begun and not ended."""
+        return bool(self._connection.info.transaction_status != self._psycopg2.extensions.TRANSACTION_STATUS_IDLE)
 
     def set_local(self, name: str, value: str) -> None:
         """Set a parameter for the rest of the transaction."""
         self.execute("SELECT pg_catalog.set_config(%(name)s, %(value)s, true)", {"name": name, "value": value})
+
+    @contextlib.contextmanager
+    def _cursor(self) -> t.Iterator[t.Any]:
+        try:
+            with self._connection.cursor() as cursor:
+                yield cursor
+        except self._psycopg2.Error as error:
+            raise DatabaseError(_statement_sentence(self.login, error), sqlstate=error.pgcode) from error
 
     def _begin(self, lock_wait_timeout: int) -> None:
         self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")

@@ -106,7 +106,7 @@ class Credentials:
         self._file: int | None = None
         self.environment = {**_plain_environment(), **client_environment(login)}
         if login.password is not None:
-            self._file = _unnamed_file(password_file_line(login.password).encode())
+            self._file = unnamed_file(password_file_line(login.password).encode())
             self.environment["PGPASSFILE"] = f"/dev/fd/{self._file}"
 
     @property
@@ -127,21 +127,31 @@ def _plain_environment() -> dict[str, str]:
     return {**kept, "LC_ALL": "C"}
 
 
-def _unnamed_file(content: bytes) -> int:
+def unnamed_file(content: bytes) -> int:
+    """Return the descriptor of a file in memory that has no name; a child that is given the descriptor finds it at ``/dev/fd/N``."""
     if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("passfile")
+        descriptor = os.memfd_create("postgresql_backup")
     else:
         with tempfile.TemporaryFile() as unnamed:
             descriptor = os.dup(unnamed.fileno())
     # libpq ignores a password file that others may read.
     os.fchmod(descriptor, 0o600)
-    os.write(descriptor, content)
+    written = 0
+    while written < len(content):
+        written += os.write(descriptor, memoryview(content)[written:])
     return descriptor
 
 
 def list_file(lines: t.Iterable[str]) -> int:
     """Return the descriptor of an unnamed file for a program that takes a list by path (``/dev/fd/N``)."""
-    return _unnamed_file("".join(f"{line}\n" for line in lines).encode())
+    return unnamed_file("".join(f"{line}\n" for line in lines).encode())
+
+
+def write_all(stream: t.IO[bytes], chunk: memoryview) -> None:
+    """Write all of a chunk to a pipe, which takes as much at a time as it has room for."""
+    written = 0
+    while written < len(chunk):
+        written += os.write(stream.fileno(), chunk[written:])
 
 
 class Program:

@@ -26,7 +26,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.com
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import Client
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, VerificationError
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.programs import Program, list_file
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.programs import Program, list_file, write_all
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Upload
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
 
@@ -68,9 +68,14 @@ class ContentsReader:
             return
         self._head += chunk
         try:
-            _write_all(self._lister.stdin, chunk)
+            write_all(self._lister.stdin, chunk)
         except BrokenPipeError:
             self._listening = False
+
+    @property
+    def head(self) -> bytes:
+        """The archive's first bytes, the whole table of contents among them once ``finish`` has returned."""
+        return bytes(self._head)
 
     @property
     def done(self) -> bool:
@@ -121,7 +126,6 @@ class ContentsReader:
                 program.close()
         finally:
             os.close(descriptor)
-            self._head = bytearray()
         if status != 0:
             raise VerificationError(f"The sequence values could not be read from the archive: {program.failure(status)}. Nothing was published.")
         return parse_sequence_values(sql.decode("utf-8", "replace"), len(contents.sequence_lines))
@@ -136,7 +140,7 @@ class Decoder:
 
     def write(self, chunk: memoryview) -> None:
         try:
-            _write_all(self._program.stdin, chunk)
+            write_all(self._program.stdin, chunk)
         except BrokenPipeError:
             self.finish()
             raise VerificationError("pg_restore stopped reading the archive before its end. Nothing was published.") from None
@@ -251,12 +255,6 @@ class BackgroundTask:
         except BaseException as error:  # noqa: BLE001 (it is raised by whoever asks for the result)
             self.failed = True
             self._outcome.put((None, error))
-
-
-def _write_all(stream: t.IO[bytes], chunk: memoryview) -> None:
-    written = 0
-    while written < len(chunk):
-        written += os.write(stream.fileno(), chunk[written:])
 
 
 def _feed(stream: t.IO[bytes], content: bytes) -> None:

@@ -28,10 +28,10 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.com
     choose_client,
     choose_compression,
 )
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, RefusedError, VerificationError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.identifiers import canonical_name
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest, dump_manifest, format_time, load_manifest
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts, programs
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts, locks, programs
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store, StoreFacts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import (
@@ -40,6 +40,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
     StreamedArchive,
     stream_archive,
 )
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.attempts import Attempts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.fingerprints import (
     read_fingerprints,
     read_large_objects,
@@ -130,7 +131,7 @@ def plan_backup(request: BackupRequest, session: Session, store: Store, now: dt.
     name = naming.check_name(request.name) if request.name else naming.default_name(server.database)
     key = naming.archive_key(store.prefix, name, now)
     relations = database_facts.read_relations(session, request.selection)
-    attempt = _Attempts()
+    attempt = Attempts()
     attempt.refuse(preflight.pooler_refusal(server, session.login.pooler_hint))
     attempt.refuse(_lock_refusal(session, server))
     for refusal in preflight.privilege_refusals(relations, database_facts.count_unreadable_large_objects(session, server), server.user):
@@ -216,7 +217,7 @@ def carry_out(
                     "format": "custom",
                     "version": archive.contents.archive_version,
                     "compression": str(plan.compression),
-                    "entries": archive.contents.entries,
+                    "entries": len(archive.contents.entries),
                     "size": archive.size,
                     "sha256": archive.sha256,
                 },
@@ -318,6 +319,8 @@ def _dump_and_prove(
             if proof.failed:
                 proof.result()
             _explain_lock_timeout(dump, plan.request.lock_wait_timeout)
+            # A server that went away took this session too, whose sentence says where it was.
+            session.execute("SELECT 1")
             raise
         try:
             found = proof.result()
@@ -339,34 +342,11 @@ def _explain_lock_timeout(dump: programs.Program, seconds: int) -> None:
         )
 
 
-class _Attempts:
-    """Collects refusals, so that a person sees all of them at once."""
-
-    def __init__(self) -> None:
-        self._refusals: list[str] = []
-
-    def refuse(self, sentence: str | None) -> None:
-        if sentence:
-            self._refusals.append(sentence)
-
-    def call(self, function: t.Callable[[], t.Any]) -> t.Any:
-        """Return the function's value, or None with its error among the refusals."""
-        try:
-            return function()
-        except BackupError as error:
-            self.refuse(error.message)
-            return None
-
-    def raise_refusals(self) -> None:
-        if self._refusals:
-            raise RefusedError(self._refusals)
-
-
 def _lock_refusal(session: Session, server: preflight.ServerFacts) -> str | None:
-    if server.pooled or database_facts.try_backup_lock(session):
+    if server.pooled or locks.try_lock(session, locks.BACKUP):
         return None
     return (
-        f"Another backup of the database {server.database} is running ({database_facts.backup_lock_holder(session)}). "
+        f"Another backup of the database {server.database} is running ({locks.lock_holder(session, locks.BACKUP)}). "
         "Wait for its end; one backup of a database runs at a time."
     )
 
@@ -401,6 +381,7 @@ def _describe_database(session: Session) -> dict[str, t.Any]:
         "roles": database_facts.read_roles(session),
         "database": database_facts.read_database(session),
         "prisma": database_facts.read_prisma(session, session.login.schema),
+        "defects": database_facts.read_defects(session),
     }
 
 

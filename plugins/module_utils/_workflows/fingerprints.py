@@ -23,7 +23,7 @@ _BATCH = 200
 
 def read_fingerprints(
     session: Session,
-    snapshot: str,
+    snapshot: str | None,
     method: fingerprint.Method,
     oids: t.Collection[int],
     lock_wait_timeout: int,
@@ -55,7 +55,7 @@ def require_not_rewritten(session: Session, oids: t.Collection[int]) -> None:
         )
 
 
-def read_large_objects(session: Session, snapshot: str, method: fingerprint.Method, lock_wait_timeout: int, progress: Progress) -> dict[str, t.Any]:
+def read_large_objects(session: Session, snapshot: str | None, method: fingerprint.Method, lock_wait_timeout: int, progress: Progress) -> dict[str, t.Any]:
     """Return ``{"count", "content"}`` of all large objects."""
     count, total, last = 0, 0, 0
     statement = fingerprint.large_objects_statement(method)

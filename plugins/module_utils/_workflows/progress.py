@@ -18,15 +18,18 @@ Progress = t.Callable[[str, int, int], None]
 """Called as ``progress(step, done, total)``; ``total`` is 0 where it is not known."""
 
 
+_UNDONE = {"backup": "nothing was published", "restore": "the live database was not touched"}
+
+
 def silent(step: str, done: int, total: int) -> None:
     """Show nothing."""
 
 
 class TimeLimit:
-    """One time limit over everything that a run starts: at its end all of it is stopped, and the run fails with one sentence."""
+    """One time limit over everything that a run starts: at its end all of it is stopped, and the run fails with one sentence about its ``work``."""
 
-    def __init__(self, seconds: int | None) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: int | None, work: str = "backup") -> None:
+        self._seconds, self._work = seconds, work
         self._lock = threading.Lock()
         self._stops: list[t.Callable[[], None]] = []
         self._timer = threading.Timer(seconds, self._expire) if seconds else None
@@ -54,7 +57,8 @@ class TimeLimit:
         """Raise when the limit has passed."""
         if self.expired:
             raise TimeLimitError(
-                f"The backup did not end within timeout ({self._seconds} seconds), so it was stopped and nothing was published. Set timeout to more seconds."
+                f"The {self._work} did not end within timeout ({self._seconds} seconds), so it was stopped and {_UNDONE[self._work]}. "
+                "Set timeout to more seconds."
             )
 
     def _expire(self) -> None:

@@ -12,7 +12,7 @@ import typing as t
 import pytest
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.adoption import Adoption, adopted_manifest, content_time, name_of
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive import ArchiveContents
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive import ArchiveContents, ArchiveEntry
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import StoredObject
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest, dump_manifest, load_manifest
@@ -33,9 +33,8 @@ def adopted(**changes: t.Any) -> Manifest:
         "archive_version": "1.14",
         "compression": "-1",
         "client_version": "15.18 (Debian 15.18-0+deb12u1)",
-        "entries": 5,
+        "entries": (ArchiveEntry("TABLE DATA", "public users postgres", "1; 0 1 TABLE DATA public users postgres"),),
         "table_data": frozenset({1}),
-        "materialized_views": frozenset(),
         "sequence_lines": (),
         "large_objects": False,
         "database": "workon",

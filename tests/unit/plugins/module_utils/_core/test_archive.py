@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive import parse_list, parse_sequence_values
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive import oldest_reader, parse_list, parse_sequence_values
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import VerificationError
 
 # From pg_restore 15. A schema DATA, a schema SET, and a table whose name holds U+2028 and the text of an entry; DATA.users has its rows left out.
@@ -62,14 +62,44 @@ def test_the_table_of_contents_of_an_archive() -> None:
     assert contents.archive_version == "1.14"
     assert contents.compression == "-1"
     assert contents.client_version == "15.18 (Debian 15.18-0+deb12u1)"
-    assert contents.entries == 15
+    assert len(contents.entries) == 15
+    assert contents.client_major == 15
     assert contents.large_objects
 
 
 def test_only_entries_of_data_say_that_rows_are_there() -> None:
     contents = parse_list(LISTING_15)
     assert contents.table_data == {16395, 16399}
-    assert contents.materialized_views == {16402}
+
+
+def test_the_kind_of_an_entry_is_told_from_a_schema_that_looks_like_it() -> None:
+    kinds = [(entry.kind, entry.label) for entry in parse_list(LISTING_15).entries]
+    assert kinds[:7] == [
+        ("SCHEMA", "- DATA postgres"),
+        ("TABLE", "DATA users postgres"),
+        ("SEQUENCE", "DATA users_id_seq postgres"),
+        ("SEQUENCE OWNED BY", "DATA users_id_seq postgres"),
+        ("SEQUENCE", "SET s postgres"),
+        ("MATERIALIZED VIEW", "public mv postgres"),
+        ("TABLE", "public x\u2028;1; 0 99 TABLE DATA postgres"),
+    ]
+    assert ("TABLE DATA", "public a\\b postgres") in kinds
+    assert ("SEQUENCE SET", "SET s postgres") in kinds
+    assert ("MATERIALIZED VIEW DATA", "public mv postgres") in kinds
+
+
+@pytest.mark.parametrize(
+    ("header", "oldest"),
+    [(b"PGDMP\1\16\0", 13), (b"PGDMP\1\17\0", 16), (b"PGDMP\1\20\0", 17), (b"PGDMP\1\21\0", 18), (b"PGDMP\1\14\0", 13)],
+)
+def test_the_first_bytes_say_which_pg_restore_reads_an_archive(header: bytes, oldest: int) -> None:
+    assert oldest_reader(header + b"rest") == oldest
+
+
+@pytest.mark.parametrize("header", [b"", b"PGDMP\1", b"--\n-- PostgreSQL database dump", b"\x1f\x8b\x08 gzip"])
+def test_what_is_no_archive_is_refused(header: bytes) -> None:
+    with pytest.raises(VerificationError, match="not an archive in pg_dump's custom format"):
+        oldest_reader(header)
 
 
 def test_the_lines_of_sequence_values_are_kept_for_a_list_file() -> None:

@@ -210,6 +210,21 @@ def test_a_restore_point_is_never_chosen_among_several_databases(restore_point: 
     assert resolve_restore_point(catalog_of(*keys, name="app"), restore_point, "").name == "app"
 
 
+@pytest.mark.parametrize("reason", ["pre_restore", "incident"])
+@pytest.mark.parametrize("restore_point", ["latest", "before:2030-01-01T00:00:00Z"])
+def test_repeating_a_restore_never_goes_back_to_what_was_saved_before_it(restore_point: str, reason: str) -> None:
+    objects: list[StoredObject] = []
+    manifests: dict[str, bytes] = {}
+    for hours, why in ((0, "scheduled"), (5, reason)):
+        key = archive_key(hours=hours)
+        objects += [stored(key), stored(f"{key}.manifest.json")]
+        manifests[f"{key}.manifest.json"] = dump_manifest(manifest(key=key, reason=why))
+    catalog = read_catalog(objects, manifests, [], prefix="", name=None)
+    assert catalog.backups[0].key == archive_key(hours=5)
+    assert resolve_restore_point(catalog, restore_point, "").key == archive_key(hours=0)
+    assert resolve_restore_point(catalog, archive_key(hours=5), "").key == archive_key(hours=5)
+
+
 def test_a_restore_point_may_be_the_whole_key() -> None:
     catalog = three_backups_the_newest_invalid("p/")
     assert resolve_restore_point(catalog, archive_key(prefix="p"), "p/").key == archive_key(prefix="p")

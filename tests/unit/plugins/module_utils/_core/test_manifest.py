@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import json
@@ -21,6 +22,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.man
     format_time,
     load_manifest,
     parse_time,
+    write_sealed,
 )
 from ansible_collections.workon.postgresql_backup.tests.unit.facts import KEY, manifest
 
@@ -52,7 +54,8 @@ moments = st.datetimes(timezones=st.just(dt.timezone.utc)).map(lambda moment: mo
 
 
 def changed(**changes: t.Any) -> bytes:
-    return json.dumps({**manifest().as_dict(), **changes}).encode()
+    """Return a manifest that was written like this, its checksum included."""
+    return write_sealed({**manifest().as_dict(), **changes})
 
 
 @given(manifests)
@@ -125,18 +128,50 @@ def test_what_is_no_manifest_of_this_archive_is_refused(content: bytes, sentence
         load_manifest(content, KEY)
 
 
+def test_a_manifest_of_before_a_field_came_is_still_whole() -> None:
+    data = manifest().as_dict()
+    del data["defects"], data["adopted"]
+    assert load_manifest(write_sealed(data), manifest().key) == manifest()
+
+
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(manifest()) if field.default is dataclasses.MISSING])
 def test_a_missing_field_is_named(name: str) -> None:
     data = manifest().as_dict()
     del data[name]
     with pytest.raises(ManifestError, match=f"lacks {name}\\."):
+        load_manifest(write_sealed(data), KEY)
+
+
+def test_a_manifest_without_a_checksum_is_refused() -> None:
+    with pytest.raises(ManifestError, match=r"lacks checksum\."):
+        load_manifest(json.dumps(manifest().as_dict()).encode(), KEY)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"environment": "production"}, {"reason": "scheduled"}, {"labels": {"team": "other"}}, {"fingerprint": {"method": "none"}}, {"unknown": 1}],
+)
+def test_a_fact_changed_in_the_store_is_noticed(changes: dict[str, t.Any]) -> None:
+    data = {**json.loads(dump_manifest(manifest())), **changes}
+    with pytest.raises(ManifestError, match="was changed after it was written"):
         load_manifest(json.dumps(data).encode(), KEY)
 
 
-def test_a_manifest_from_before_a_field_came_is_read() -> None:
-    data = manifest().as_dict()
-    del data["adopted"]
-    assert load_manifest(json.dumps(data).encode(), KEY) == manifest()
+def test_printing_a_manifest_another_way_changes_none_of_its_facts() -> None:
+    written = manifest(labels={"team": "Zürich", "note": "\U0001f418"}, source={"lag": 1e-05})
+    printed = json.dumps(json.loads(dump_manifest(written)), sort_keys=True, indent=4)
+    assert load_manifest(printed.encode(), KEY) == written
+
+
+@pytest.mark.parametrize("written", [manifest(), manifest(environment="staging", labels={"team": "Zürich", "mark": "\x1f"}, source={"lag": 1e-05})])
+def test_no_flipped_bit_makes_another_manifest(written: t.Any) -> None:
+    content = dump_manifest(written)
+    for position in range(len(content) * 8):
+        flipped = bytearray(content)
+        flipped[position // 8] ^= 1 << position % 8
+        with contextlib.suppress(ManifestError):
+            # The E of an exponent and the digits of an escape may be large or small letters.
+            assert load_manifest(bytes(flipped), KEY) == written
 
 
 @given(moments)

@@ -1,0 +1,26 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""What pg_restore prints when it goes on after an error: whether all that went wrong is known to mean nothing."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+_ERROR = "error: "
+_UNKNOWN_PARAMETER = 'unrecognized configuration parameter "transaction_timeout"'
+_IGNORED = re.compile(r"warning: errors ignored on restore: (?P<count>\d+)")
+
+
+def is_only_about_unknown_parameter(messages: t.Sequence[str]) -> bool:
+    """Say whether every error was that an older server does not know a timeout which newer client programs set, and nothing else went wrong.
+
+    Each job sets it once, so their number must be the one that pg_restore counted in the end; whatever was not printed does not add up.
+    """
+    errors = [message for message in messages if message.startswith(_ERROR)]
+    counted = [int(found["count"]) for message in messages if (found := _IGNORED.match(message))]
+    return bool(errors) and all(_UNKNOWN_PARAMETER in message for message in errors) and counted == [len(errors)]

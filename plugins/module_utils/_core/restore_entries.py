@@ -1,0 +1,125 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""Which entries of an archive are restored: all, unless this role may not create them or the user leaves them out; each that is not is named."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive import ArchiveContents, ArchiveEntry
+
+Policy = t.Literal["refuse", "skip", "attempt"]
+
+# What PostgreSQL lets only superusers create, whatever they were granted.
+_SUPERUSERS_ONLY = {
+    "EVENT TRIGGER": "only superusers may create event triggers",
+    "FOREIGN DATA WRAPPER": "only superusers may create foreign-data wrappers",
+    "ACCESS METHOD": "only superusers may create access methods",
+    "OPERATOR CLASS": "only superusers may create operator classes",
+    "OPERATOR FAMILY": "only superusers may create operator families",
+    "TEXT SEARCH PARSER": "only superusers may create text search parsers",
+    "TEXT SEARCH TEMPLATE": "only superusers may create text search templates",
+}
+_SUBSCRIPTIONS_BY_ROLE_SINCE = 16
+# Of these a database-wide strategy restores all, a schema swap only those that live in a schema.
+_OF_NO_SCHEMA = "-"
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+    """An entry that is not restored, and why not."""
+
+    entry: ArchiveEntry
+    reason: str
+
+    def as_dict(self) -> dict[str, str]:
+        return {"entry": str(self.entry), "reason": self.reason}
+
+
+def forbidden_entries(
+    contents: ArchiveContents,
+    *,
+    superuser: bool,
+    server_major: int,
+    extensions: t.Mapping[str, bool],
+    for_all_tables: t.Collection[str],
+) -> list[Skipped]:
+    """Return the entries that this role may not create.
+
+    ``extensions`` are those that the server has, with whether only superusers may create them; ``for_all_tables`` the publications of everything.
+    """
+    if superuser:
+        return []
+    skipped = []
+    for entry in contents.entries:
+        reason = _SUPERUSERS_ONLY.get(entry.kind)
+        if entry.kind == "EXTENSION" and extensions.get(extension_name(entry)):
+            reason = "only superusers may create this extension"
+        elif entry.kind == "SUBSCRIPTION" and server_major < _SUBSCRIPTIONS_BY_ROLE_SINCE:
+            reason = "only superusers may create subscriptions"
+        elif entry.kind == "PUBLICATION" and any(entry.label.startswith(f"- {name} ") for name in for_all_tables):
+            reason = "only superusers may publish all tables"
+        if reason:
+            skipped.append(Skipped(entry, reason))
+    lost = {extension_name(found.entry) for found in skipped if found.entry.kind == "EXTENSION"}
+    return skipped + comments_of_extensions(contents, lost)
+
+
+def left_out_extensions(contents: ArchiveContents, names: t.Collection[str]) -> list[Skipped]:
+    """Return the entries of extensions that the user leaves out."""
+    found = [entry for entry in contents.entries if entry.kind == "EXTENSION" and extension_name(entry) in names]
+    return [Skipped(entry, "left out by exclude_extensions") for entry in found] + comments_of_extensions(contents, {extension_name(entry) for entry in found})
+
+
+def comments_of_extensions(contents: ArchiveContents, names: t.Collection[str]) -> list[Skipped]:
+    """Return the comments on extensions that are not restored themselves."""
+    return [
+        Skipped(entry, "its extension is not restored")
+        for entry in contents.entries
+        if entry.kind == "COMMENT" and any(entry.label.startswith(f"- EXTENSION {name} ") for name in names)
+    ]
+
+
+def outside_of_schemas(contents: ArchiveContents) -> list[Skipped]:
+    """Return the entries that belong to the whole database: a restore of schemas leaves them as they are."""
+    kept = ("SCHEMA", "ACL", "COMMENT", "SECURITY LABEL", "DEFAULT ACL")
+    return [
+        Skipped(entry, "it belongs to the database and not to a schema")
+        for entry in contents.entries
+        if entry.label.startswith(f"{_OF_NO_SCHEMA} ") and not (entry.kind in kept and _about_a_schema(entry))
+    ]
+
+
+def forbidden_refusal(skipped: t.Sequence[Skipped], role: str) -> str | None:
+    """Refuse to leave out silently what the archive holds."""
+    if not skipped:
+        return None
+    named = "; ".join(f"{found.entry} ({found.reason})" for found in skipped[:10])
+    more = f" and {len(skipped) - 10} more" if len(skipped) > 10 else ""
+    return (
+        f"The role {role} may not create {len(skipped)} of the archive's entries: {named}{more}. "
+        "Use a superuser, set unrestorable to skip to restore without them (each is named in the result), "
+        "or to attempt where the server permits more than it says."
+    )
+
+
+def list_lines(contents: ArchiveContents, skipped: t.Sequence[Skipped]) -> list[str] | None:
+    """Return the lines of a list file for pg_restore, None where everything is restored."""
+    if not skipped:
+        return None
+    left_out = {found.entry.line for found in skipped}
+    return [entry.line for entry in contents.entries if entry.line not in left_out]
+
+
+def extension_name(entry: ArchiveEntry) -> str:
+    """Return the name of an EXTENSION entry, which has neither schema nor owner."""
+    return entry.label.removeprefix("- ").strip()
+
+
+def _about_a_schema(entry: ArchiveEntry) -> bool:
+    return entry.kind in ("SCHEMA", "DEFAULT ACL") or entry.label.startswith("- SCHEMA ")

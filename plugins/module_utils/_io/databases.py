@@ -1,0 +1,134 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""The databases of a server as things with an OID and a name: found, created, described, renamed, dropped.
+
+Names change in a swap, OIDs never do, so whatever must mean the same database later is remembered by its OID.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import typing as t
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, read_comment
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import DatabaseError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fingerprint import quote_identifier
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.shadow import UNMARKED_LIMIT
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+
+_DATABASES = """
+SELECT d.oid::bigint, d.datname::text, pg_catalog.pg_get_userbyid(d.datdba)::text, pg_catalog.pg_has_role(d.datdba, 'USAGE'), d.datallowconn, d.datistemplate,
+       d.datconnlimit, pg_catalog.shobj_description(d.oid, 'pg_database')
+  FROM pg_catalog.pg_database AS d
+"""
+
+# Background workers are not people's sessions; RENAME and DROP send those away themselves.
+_SESSIONS = """
+SELECT a.pid, a.usename::text, a.application_name, a.client_addr::text FROM pg_catalog.pg_stat_activity AS a
+ WHERE a.datid = ANY (CAST(%(oids)s AS pg_catalog.oid[])) AND a.pid <> pg_catalog.pg_backend_pid()
+   AND (a.backend_type = 'client backend' OR a.backend_type IS NULL)
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerDatabase:
+    """One database of a server; ``owned`` says whether this role is its owner or has the owner's rights."""
+
+    oid: int
+    name: str
+    owner: str
+    owned: bool
+    allows_connections: bool
+    template: bool
+    connection_limit: int
+    comment: DatabaseComment
+
+    @property
+    def unmarked(self) -> bool:
+        """Say whether it is as a shadow is created: closed since then, hence empty, and with our limit; its name has to fit, too."""
+        return not self.allows_connections and self.connection_limit == UNMARKED_LIMIT
+
+
+def list_databases(session: Session) -> list[ServerDatabase]:
+    """Return every database of the server."""
+    return [_database(row) for row in session.rows(f"{_DATABASES} ORDER BY d.oid")]
+
+
+def find_database(session: Session, name: str) -> ServerDatabase | None:
+    """Return the database that bears this name now."""
+    rows = session.rows(f"{_DATABASES} WHERE d.datname = %(name)s", {"name": name})
+    return _database(rows[0]) if rows else None
+
+
+def database_by_oid(session: Session, oid: int) -> ServerDatabase | None:
+    """Return the database with this OID, whatever its name is now."""
+    rows = session.rows(f"{_DATABASES} WHERE d.oid = %(oid)s", {"oid": oid})
+    return _database(rows[0]) if rows else None
+
+
+def write_comment(session: Session, name: str, comment: DatabaseComment) -> None:
+    """Replace a database's comment; only its owner may. It takes part in an open transaction."""
+    session.execute(comment_statement(name, comment), {"comment": comment.written()})
+
+
+def comment_statement(name: str, comment: DatabaseComment) -> str:
+    """Return the statement that writes a comment, with the parameter ``comment``."""
+    return f"COMMENT ON DATABASE {escaped_identifier(name)} IS {'%(comment)s' if comment.written() else 'NULL'}"
+
+
+def open_database(session: Session, name: str) -> None:
+    """Let a new database be connected to, by its owner and superusers alone."""
+    session.execute(f"REVOKE CONNECT, TEMPORARY ON DATABASE {quote_identifier(name)} FROM PUBLIC")
+    session.execute(f"ALTER DATABASE {quote_identifier(name)} WITH ALLOW_CONNECTIONS true")
+
+
+def drop_database(session: Session, oid: int) -> str | None:
+    """Drop the database with this OID under whatever name it has now, with its sessions; return that name, None where it is gone already."""
+    found = database_by_oid(session, oid)
+    if found is None:
+        return None
+    session.execute(f"DROP DATABASE IF EXISTS {quote_identifier(found.name)} WITH (FORCE)")
+    return found.name
+
+
+def end_sessions(session: Session, oids: t.Collection[int]) -> list[str]:
+    """End the sessions in these databases; return a description of each that this role may not end.
+
+    None is waited for: waiting in turn takes seconds where dozens reconnect in a loop.
+    """
+    refused = []
+    for pid, user, application, address in session.rows(_SESSIONS, {"oids": sorted(oids)}):
+        try:
+            session.execute("SELECT pg_catalog.pg_terminate_backend(%(pid)s)", {"pid": pid})
+        except DatabaseError as error:
+            if "sqlstate" not in error.details or session.lost:
+                raise
+            refused.append(f"process {pid} (role {user or 'unknown'}, {application or 'no application name'}, from {address or 'the local socket'})")
+    return refused
+
+
+def sessions_of(session: Session, oids: t.Collection[int]) -> list[str]:
+    """Name the applications that are connected to these databases."""
+    return [application or user or f"process {pid}" for pid, user, application, _address in session.rows(_SESSIONS, {"oids": sorted(oids)})]
+
+
+def database_size(session: Session, oid: int) -> int:
+    """Return the bytes of a database on its server's disk; 0 where this role may not know or it is gone."""
+    with contextlib.suppress(DatabaseError):
+        return int(session.row("SELECT pg_catalog.pg_database_size(%(oid)s::pg_catalog.oid)", {"oid": oid})[0] or 0)
+    return 0
+
+
+def escaped_identifier(name: str) -> str:
+    """Return a quoted name for a statement that has parameters, where a percent sign would begin one."""
+    return quote_identifier(name).replace("%", "%%")
+
+
+def _database(row: tuple[t.Any, ...]) -> ServerDatabase:
+    oid, name, owner, owned, allows_connections, template, connection_limit, comment = row
+    return ServerDatabase(oid, name, owner, owned, allows_connections, template, connection_limit, read_comment(comment))

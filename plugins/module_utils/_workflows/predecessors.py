@@ -1,0 +1,67 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""What earlier restores into the same database left: found by the marks in the comments of databases, never by names alone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import is_beside
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_target import Target
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.databases import ServerDatabase, list_databases
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+
+
+@dataclasses.dataclass(frozen=True)
+class Predecessors:
+    """Databases of earlier restores into this target.
+
+    ``stale`` are shadows that nobody will finish, ``proved`` one that is loaded and proved with the same backup for the same live database, ``swapped``
+    says that the live database is that backup already and only what follows the swap is missing. ``kept`` were swapped out.
+    """
+
+    stale: tuple[ServerDatabase, ...] = ()
+    proved: ServerDatabase | None = None
+    swapped: bool = False
+    kept: tuple[ServerDatabase, ...] = ()
+
+    def as_it_was(self, target: Target) -> Target:
+        """Return the target that the interrupted run was confirmed for: before its swap the name meant the database that is now kept."""
+        mark = target.comment.restore
+        return dataclasses.replace(target, oid=mark.target_oid) if self.swapped and mark else target
+
+    def sentences(self) -> list[str]:
+        """Say what was found, and what is done about it."""
+        found = [f"An interrupted restore left {database.name}; it is dropped." for database in self.stale]
+        if self.proved:
+            found.append(f"An interrupted restore left {self.proved.name}, loaded and proved with the same backup; it is proved again and used.")
+        if self.swapped:
+            found.append("An interrupted restore has swapped this very backup in; only what follows the swap is done.")
+        return found
+
+
+def find_predecessors(session: Session, target: Target, backup_id: str) -> Predecessors:
+    """Look for what earlier restores left. The restore's lock must be held, or a running one would look interrupted."""
+    stale, kept = [], []
+    proved: ServerDatabase | None = None
+    for database in list_databases(session):
+        mark = database.comment.restore
+        if mark is None:
+            if database.unmarked and is_beside(database.name, target.database, "shadow"):
+                stale.append(database)
+        elif mark.database != target.database or database.oid == target.oid:
+            continue
+        elif mark.role == "shadow":
+            if mark.state == "proved" and proved is None and (mark.backup, mark.target_oid) == (backup_id, target.oid):
+                proved = database
+            else:
+                stale.append(database)
+        else:
+            kept.append(database)
+    live = target.comment.restore
+    swapped = live is not None and live.role == "live" and live.state == "swapped" and live.backup == backup_id
+    return Predecessors(tuple(stale), proved, swapped, tuple(kept))

@@ -1,0 +1,302 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""Restore: save the live database, load a copy beside it, prove the copy, exchange the two. Up to the exchange the live database is as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import time
+import typing as t
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.checks import CheckResult
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, RestoreMark
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, VerificationError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.journal import Journal
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import format_time
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.proof import Proof
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import databases
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows import backup
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import Redact
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.checks import run_database_checks, run_http_checks
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.exchange import Exchange, Renaming, carry_out_exchange
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_in_transaction import restore_in_transaction
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions, require_same_target
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_shadow import Shadow, ShadowLoader
+
+
+@dataclasses.dataclass(frozen=True)
+class Surroundings:
+    """What a run is given from outside: the time in UTC, a mask for secrets, a time limit, who is told of progress, and where journals are kept."""
+
+    clock: t.Callable[[], dt.datetime]
+    redact: Redact
+    limit: TimeLimit
+    progress: Progress
+    store: Store | None
+
+
+@dataclasses.dataclass(frozen=True)
+class RestoreOutcome:
+    """What came of a restore. ``previous`` is the name that the replaced database has now, ``safety`` the safety backup's address and key."""
+
+    proof: Proof
+    checks: tuple[CheckResult, ...]
+    safety: dict[str, t.Any] | None
+    previous: str | None
+    notes: tuple[str, ...]
+    duration: float
+    changed: bool = True
+
+
+def carry_out_restore(plan: RestorePlan, sessions: RestoreSessions, surroundings: Surroundings, journal: Journal) -> RestoreOutcome:
+    """Carry out a plan in the way that it chose. The journal ends in the store whatever happens."""
+    began = time.monotonic()
+    try:
+        journal.reach("locked", strategy=plan.strategy.name)
+        saved = _save(plan, sessions, surroundings, journal)
+        if plan.strategy.name == "swap":
+            outcome = _Swap(plan, sessions, surroundings, journal).carry_out()
+        else:
+            outcome = _in_transaction(plan, sessions, surroundings, journal)
+        journal.reach("done")
+    except BaseException as error:
+        # The first cause counts, and the time limit makes everything else fail.
+        journal.reach("failed", problem=surroundings.redact(getattr(error, "message", "") or type(error).__name__))
+        with contextlib.suppress(BackupError):
+            keep_journal(journal, surroundings.store)
+        if not journal.reached("swapped"):
+            surroundings.limit.check()
+        if isinstance(error, BackupError):
+            error.details.setdefault("states", journal.states())
+            error.details.setdefault("restore_id", plan.restore_id)
+        raise
+    finally:
+        if plan.keep:
+            plan.keep.close()
+    return dataclasses.replace(outcome, safety=saved, notes=(*plan.notes, *outcome.notes), duration=time.monotonic() - began)
+
+
+def keep_journal(journal: Journal, store: Store | None) -> str | None:
+    """Put the journal into the store, under a key that was never used; return the sentence about why not where that is refused."""
+    if store is None:
+        return None
+    key = f"{store.prefix}restores/{journal.restore_id}.{format_time(journal.began).replace(':', '').replace('.', '')}.jsonl"
+    try:
+        store.put(key, journal.lines(), "application/jsonl")
+    except BackupError as error:
+        return f"The journal was not kept in the store, only in this result: {error.message}"
+    return None
+
+
+def _save(plan: RestorePlan, sessions: RestoreSessions, surroundings: Surroundings, journal: Journal) -> dict[str, t.Any] | None:
+    """Take the safety backup: published and proved before anything is created."""
+    if plan.safety is None or surroundings.store is None or sessions.live is None:
+        return None
+    taken = backup.carry_out(
+        plan.safety,
+        sessions.live,
+        surroundings.store,
+        clock=surroundings.clock,
+        redact=surroundings.redact,
+        limit=surroundings.limit,
+        progress=surroundings.progress,
+    )
+    facts = {"key": taken.manifest.key, "address": taken.address, "backup_id": taken.manifest.backup_id, "size": taken.manifest.size}
+    journal.reach("saved", **facts)
+    return facts
+
+
+class _Swap:
+    """One restore by swap, from whatever state an interrupted run left it in."""
+
+    def __init__(self, plan: RestorePlan, sessions: RestoreSessions, surroundings: Surroundings, journal: Journal) -> None:
+        self._plan, self._sessions, self._surroundings, self._journal = plan, sessions, surroundings, journal
+        self._loader = ShadowLoader(plan, sessions, redact=surroundings.redact, limit=surroundings.limit, progress=surroundings.progress)
+        self._notes: list[str] = list(plan.predecessors.sentences())
+
+    @property
+    def _maintenance(self) -> Session:
+        return t.cast(Session, self._sessions.maintenance)
+
+    def carry_out(self) -> RestoreOutcome:
+        plan = self._plan
+        self._sessions.close_live()
+        for stale in plan.predecessors.stale:
+            databases.drop_database(self._maintenance, stale.oid)
+        if plan.predecessors.swapped:
+            return self._finish(*self._look_at_swapped())
+        shadow = self._loaded_shadow()
+        try:
+            proof, checks = self._prove(shadow)
+            databases.write_comment(self._maintenance, shadow.name, DatabaseComment(restore=self._mark("shadow", "proved")))
+            self._journal.reach("proved", database=shadow.name)
+            previous = self._exchange(shadow)
+        except BaseException as error:
+            self._drop(shadow, error)
+            raise
+        self._journal.reach("swapped", previous=previous)
+        return self._finish(proof, checks, previous)
+
+    def _loaded_shadow(self) -> Shadow:
+        """Return the shadow with everything in it: the one that an interrupted run had proved, or a new one."""
+        plan = self._plan
+        if plan.predecessors.proved:
+            found = plan.predecessors.proved
+            self._journal.reach("loaded", database=found.name, found=True)
+            return Shadow(found.oid, found.name, self._sessions.login_to(found.name))
+        shadow = self._loader.create(self._mark("shadow", "loading"))
+        try:
+            self._journal.reach("created", database=shadow.name)
+            self._loader.load(shadow)
+            self._journal.reach("loaded", database=shadow.name)
+        except BaseException as error:
+            self._drop(shadow, error)
+            raise
+        return shadow
+
+    def _prove(self, shadow: Shadow) -> tuple[Proof, list[CheckResult]]:
+        """Prove the content and run the checks; raise when anything is not as it should be."""
+        plan = self._plan
+        proof = self._loader.prove(shadow)
+        if not proof.holds:
+            raise VerificationError(
+                f"What was loaded is not what was backed up: {' '.join(proof.differences[:10])} The live database was not touched.", proof=proof.as_dict()
+            )
+        lost = self._loader.lost(shadow)
+        if lost and plan.ownership.mode == "live":
+            raise VerificationError(f"Roles would lose what they may do now: {' '.join(lost[:10])} The live database was not touched.", lost_privileges=lost)
+        self._notes += lost
+        with Session(shadow.login) as session:
+            checks = run_database_checks(plan.request.checks, session, self._surroundings.clock())
+        _require_checks(checks, "The live database was not touched.")
+        return proof, checks
+
+    def _exchange(self, shadow: Shadow) -> str | None:
+        """Exchange the names of the live database and the shadow; return the name that the former has then."""
+        plan = self._plan
+        live = require_same_target(self._sessions, plan.target)
+        name = plan.target.database
+        comment = DatabaseComment(
+            text=live.comment.text if live else "",
+            environment=live.comment.environment if live else plan.request.permissions.environment,
+            restore=self._mark("live", "swapped", partner_oid=live.oid if live else 0),
+        )
+        leaves = None
+        if live:
+            before = dataclasses.replace(live.comment, restore=self._mark("previous", "kept", partner_oid=shadow.oid))
+            leaves = Renaming(live.oid, name, beside(name, "previous", plan.restore_id), before)
+        carry_out_exchange(
+            self._maintenance,
+            Exchange(leaves, Renaming(shadow.oid, shadow.name, name, comment), tuple(self._loader.database_statements(shadow.name))),
+        )
+        return leaves.new_name if leaves else None
+
+    def _look_at_swapped(self) -> tuple[Proof, list[CheckResult], str | None]:
+        """Return what can still be said of a swap that an interrupted run made: it was proved before."""
+        plan = self._plan
+        previous = next((kept.name for kept in plan.predecessors.kept if kept.comment.restore and kept.comment.restore.partner_oid == plan.target.oid), None)
+        with Session(self._sessions.login) as session:
+            checks = run_database_checks(plan.request.checks, session, self._surroundings.clock())
+        return Proof("none", (), (), ("The content was proved by the run that was interrupted after the swap.",)), checks, previous
+
+    def _finish(self, proof: Proof, checks: list[CheckResult], previous: str | None) -> RestoreOutcome:
+        """Look at the live database as its users do; where they would find it broken, swap back and fail."""
+        plan = self._plan
+        name = plan.target.database
+        try:
+            with Session(self._sessions.login) as session:
+                live = t.cast(databases.ServerDatabase, databases.find_database(session, name))
+            answers = run_http_checks(plan.request.checks, clock=time.monotonic, pause=_pause)
+            _require_checks(answers, "")
+        except BackupError as error:
+            self._swap_back(previous, error)
+            raise
+        mark = t.cast(RestoreMark, live.comment.restore)
+        databases.write_comment(self._maintenance, name, dataclasses.replace(live.comment, restore=dataclasses.replace(mark, state="done")))
+        self._journal.reach("checked")
+        return RestoreOutcome(proof, (*checks, *answers), None, previous, tuple(self._notes), 0.0)
+
+    def _swap_back(self, previous: str | None, error: BackupError) -> None:
+        """Give the name back to the database that had it; what was restored is kept aside for whoever looks into it."""
+        plan = self._plan
+        name = plan.target.database
+        restored = databases.find_database(self._maintenance, name)
+        before = databases.find_database(self._maintenance, previous) if previous else None
+        if restored is None or before is None:
+            error.message += f" There is no previous database to go back to, so {name} stays as it was restored."
+            return
+        rejected = exchange_back(self._maintenance, restored, before, name, self._mark("rejected", "failed", partner_oid=before.oid))
+        self._journal.reach("swapped_back", rejected=rejected)
+        error.message += f" The live database is again the one from before; what was restored is kept as {rejected}, until state finalized drops it."
+        error.details["rejected"] = rejected
+
+    def _drop(self, shadow: Shadow, error: BaseException) -> None:
+        left = self._loader.drop(shadow.oid)
+        if left and isinstance(error, BackupError):
+            error.message += f" The copy {left} could not be dropped; the next run drops it, or DROP DATABASE does."
+            error.details["left_behind"] = [left]
+
+    def _mark(self, role: t.Any, state: str, *, partner_oid: int = 0) -> RestoreMark:
+        plan = self._plan
+        return RestoreMark(
+            restore_id=plan.restore_id,
+            role=role,
+            state=state,
+            database=plan.target.database,
+            target_oid=plan.target.oid,
+            backup=plan.source.backup_id,
+            since=format_time(self._surroundings.clock()),
+            partner_oid=partner_oid,
+        )
+
+
+def exchange_back(session: Session, restored: databases.ServerDatabase, before: databases.ServerDatabase, name: str, mark: RestoreMark) -> str:
+    """Give a name back to the database that had it before a restore; return the name of what was rejected, which the restored one gets."""
+    aside = beside(name, "rejected", mark.restore_id)
+    carry_out_exchange(
+        session,
+        Exchange(
+            leaves=Renaming(restored.oid, name, aside, dataclasses.replace(restored.comment, restore=mark)),
+            comes=Renaming(before.oid, before.name, name, dataclasses.replace(before.comment, restore=None)),
+        ),
+    )
+    return aside
+
+
+def _in_transaction(plan: RestorePlan, sessions: RestoreSessions, surroundings: Surroundings, journal: Journal) -> RestoreOutcome:
+    """Restore inside of the target, in one transaction that is committed only when its content is proved."""
+    result = restore_in_transaction(
+        plan, sessions, clock=surroundings.clock, redact=surroundings.redact, limit=surroundings.limit, progress=surroundings.progress, journal=journal
+    )
+    answers = run_http_checks(plan.request.checks, clock=time.monotonic, pause=_pause)
+    failed = [answer for answer in answers if not answer.passed]
+    if failed and result.previous_schemas:
+        raise BackupError(f"{_failures(failed)} The schemas from before are kept; state rolled_back brings them back.")
+    _require_checks(answers, "The restore was committed; the safety backup holds the state from before.")
+    journal.reach("checked")
+    return RestoreOutcome(result.proof, (*result.checks, *answers), None, ", ".join(result.previous_schemas) or None, tuple(result.notes), 0.0)
+
+
+def _require_checks(results: t.Sequence[CheckResult], consequence: str) -> None:
+    failed = [result for result in results if not result.passed]
+    if failed:
+        raise VerificationError(f"{_failures(failed)} {consequence}".strip(), checks=[result.as_dict() for result in results])
+
+
+def _failures(failed: t.Sequence[CheckResult]) -> str:
+    return f"Not as it should be: {' '.join(f'{result.name}: {result.detail}' for result in failed)}"
+
+
+def _pause(seconds: float) -> None:
+    time.sleep(seconds)

@@ -1,0 +1,282 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""The database beside the live one: created, loaded, proved. Whatever goes wrong here, the live database has not been touched."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import subprocess
+import threading
+import typing as t
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive_sql import ownership_statements
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import pg_restore_definitions_command, pg_restore_load_command
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import sets_unknown_parameter
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, RestoreMark
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, DatabaseError, VerificationError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pg_restore_output import is_only_about_unknown_parameter
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import (
+    database_statements,
+    lost_owners,
+    lost_privileges,
+    statements_to_match,
+)
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.proof import Proof, prove
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_entries import list_lines
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.shadow import create_statement
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sql_script import ScriptReader
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import databases, privilege_facts, programs
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import Redact
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.content import analyze_parents, read_content_side_by_side
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import HeadFile, VerifiedArchive, require_same_bytes
+
+# Whatever the server, the database or the role sets, a load that takes hours must not be ended by it, and must be allowed to write.
+_SESSION_OPTIONS = {
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "default_transaction_read_only": "off",
+}
+_IDLE_SESSION_TIMEOUT_SINCE = 14
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Shadow:
+    """The database beside the live one."""
+
+    oid: int
+    name: str
+    login: Login
+
+
+class ShadowLoader:
+    """Makes one shadow. Every step may fail; ``drop`` then removes all of it."""
+
+    def __init__(self, plan: RestorePlan, sessions: RestoreSessions, *, redact: Redact, limit: TimeLimit, progress: Progress) -> None:
+        self._plan, self._sessions = plan, sessions
+        self._redact, self._limit, self._progress = redact, limit, progress
+
+    @property
+    def _maintenance(self) -> Session:
+        return t.cast(Session, self._sessions.maintenance)
+
+    def create(self, mark: RestoreMark) -> Shadow:
+        """Create the shadow: closed until its comment says whose it is."""
+        plan = self._plan
+        name = beside(plan.target.database, "shadow", plan.restore_id)
+        statement = create_statement(name, plan.properties, plan.properties.get("owner"), plan.target.server.major)
+        try:
+            self._maintenance.execute(statement)
+        except DatabaseError as error:
+            raise BackupError(
+                f"The database {name} for the restored copy could not be created: {error.message} "
+                f"If it is the locale or the tablespace, create the database {plan.target.database} as it should be, and restore into it."
+            ) from error
+        found = t.cast(databases.ServerDatabase, databases.find_database(self._maintenance, name))
+        try:
+            databases.write_comment(self._maintenance, name, DatabaseComment(restore=mark))
+            databases.open_database(self._maintenance, name)
+            self._rehearse(name)
+        except BaseException:
+            with contextlib.suppress(BackupError):
+                databases.drop_database(self._maintenance, found.oid)
+            raise
+        return Shadow(found.oid, name, self._sessions.login_to(name))
+
+    def database_statements(self, name: str) -> list[str]:
+        """Return the statements that give a database the live one's privileges, limit and settings; a new database gets the defaults."""
+        if self._plan.target.exists:
+            return database_statements(self._plan.properties, name)
+        owner = self._plan.properties.get("owner") or self._plan.target.server.user
+        return database_statements({"owner": owner, "acl": None, "connection_limit": -1, "settings": []}, name)
+
+    def _rehearse(self, name: str) -> None:
+        """Try what the swap will do to the shadow, and undo it: a setting that this role may not make is found before the load, not after."""
+        refused = privilege_facts.refused_statements(self._maintenance, self.database_statements(name))
+        if refused:
+            raise BackupError(
+                f"The properties of the live database could not be given to its copy by the role {self._plan.target.server.user}: {' '.join(refused)} "
+                "Use a role that may, such as the one that made these settings, or take them away from the database first."
+            )
+
+    def load(self, shadow: Shadow) -> None:
+        """Load the archive: from its file with several jobs, else as a stream, whose indexes are then built by several jobs from the archive's first bytes."""
+        plan = self._plan
+        if plan.keep:
+            self._pg_restore(shadow, plan.keep.path, (plan.keep.descriptor,), jobs=plan.jobs)
+            plan.keep.require_unchanged()
+        else:
+            self._load_stream(shadow)
+        self._set_owners(shadow)
+
+    def prove(self, shadow: Shadow) -> Proof:
+        """Read everything back, make statistics, and compare with the manifest."""
+        plan = self._plan
+        found = read_content_side_by_side(shadow.login, plan.method, plan.jobs, limit=self._limit, progress=self._progress, analyze=True)
+        with Session(shadow.login) as session:
+            analyze_parents(session)
+        return prove(plan.source.manifest, found, plan.method)
+
+    def lost(self, shadow: Shadow) -> list[str]:
+        """Say which roles could do something in the live database that they cannot do in the shadow."""
+        if not self._plan.target.exists:
+            return []
+        with Session(self._sessions.login) as live, Session(shadow.login) as beside_it:
+            before, after = privilege_facts.read_privileges(live), privilege_facts.read_privileges(beside_it)
+        return [*lost_privileges(before, after), *lost_owners(before, after)]
+
+    def drop(self, oid: int) -> str | None:
+        """Drop a shadow; return its name if it may still be there, which is then for a person to drop."""
+        try:
+            databases.drop_database(self._maintenance, oid)
+        except BackupError:
+            # The session may have gone with the server; the server may be back.
+            with contextlib.suppress(BackupError), Session(self._maintenance.login) as again:
+                databases.drop_database(again, oid)
+                return None
+            return beside(self._plan.target.database, "shadow", self._plan.restore_id)
+        return None
+
+    def _load_stream(self, shadow: Shadow) -> None:
+        plan = self._plan
+        with contextlib.closing(HeadFile(plan.opened.head)) as head:
+            self._pg_restore(shadow, None, (), sections=("pre-data", "data"))
+            self._pg_restore(shadow, head.path, (head.descriptor,), sections=("post-data",), jobs=plan.jobs)
+
+    def _pg_restore(self, shadow: Shadow, path: str | None, descriptors: tuple[int, ...], *, sections: tuple[str, ...] = (), jobs: int = 1) -> None:
+        """Run pg_restore once; without a path the archive is read from the store into its standard input."""
+        plan = self._plan
+        client = plan.opened.client
+        tolerant = sets_unknown_parameter(client, plan.target.server.major)
+        lines = list_lines(plan.opened.contents, plan.skipped)
+        with contextlib.ExitStack() as cleanup:
+            credentials = programs.Credentials(shadow.login)
+            cleanup.callback(credentials.close)
+            given = [*credentials.descriptors, *descriptors]
+            list_path = None
+            if lines is not None:
+                listed = programs.list_file(lines)
+                cleanup.callback(os.close, listed)
+                given.append(listed)
+                list_path = f"/dev/fd/{listed}"
+            program = programs.Program(
+                pg_restore_load_command(
+                    client,
+                    path,
+                    sections=sections,
+                    jobs=jobs,
+                    exit_on_error=not tolerant,
+                    list_path=list_path,
+                    with_owners=plan.ownership.with_owners,
+                    with_tablespaces=not plan.request.no_tablespaces,
+                ),
+                redact=self._redact,
+                environment={**credentials.environment, "PGOPTIONS": self._session_options(shadow.login)},
+                descriptors=given,
+                stdin=subprocess.DEVNULL if path else subprocess.PIPE,
+            )
+            cleanup.callback(program.close)
+            self._limit.on_expiry(program.kill)
+            with self._watched(shadow):
+                if path is None:
+                    self._feed(program)
+                status = program.wait()
+        self._limit.check()
+        if status != 0 and not (tolerant and is_only_about_unknown_parameter(program.messages())):
+            raise BackupError(f"The archive could not be loaded: {program.failure(status)}.")
+
+    def _feed(self, program: programs.Program) -> None:
+        """Stream the archive a second time, and require the very bytes that were verified."""
+        source = self._plan.source
+        digest, size = hashlib.sha256(), 0
+        try:
+            for chunk in source.store.stream(source.key):
+                digest.update(chunk)
+                size += len(chunk)
+                programs.write_all(program.stdin, memoryview(chunk))
+                self._limit.check()
+            program.stdin.close()
+        except BrokenPipeError:
+            # pg_restore has failed, and says why.
+            return
+        verified = self._plan.verified
+        if (size, digest.hexdigest()) != (verified.size, verified.sha256):
+            program.kill()
+            raise VerificationError(f"The archive {source.address} changed between being verified and being loaded. Run again once nobody writes to it.")
+        require_same_bytes(source, VerifiedArchive(size, digest.hexdigest(), source.manifest is not None))
+
+    @contextlib.contextmanager
+    def _watched(self, shadow: Shadow) -> t.Iterator[None]:
+        """Tell how large the shadow has become while something else is waited for."""
+        expected = int((self._plan.source.manifest.source.get("database_size") if self._plan.source.manifest else None) or self._plan.target.size)
+        ended = threading.Event()
+
+        def watch() -> None:
+            with contextlib.suppress(BackupError), Session(self._maintenance.login) as session:
+                while not ended.wait(_SECONDS_BETWEEN_LOOKS):
+                    self._progress("load", databases.database_size(session, shadow.oid), expected)
+
+        watcher = threading.Thread(target=watch, name="size of the shadow", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
+
+    def _session_options(self, login: Login) -> str:
+        """Return libpq's ``options`` for pg_restore: the login's own, then ours."""
+        options = dict(_SESSION_OPTIONS)
+        if self._plan.target.server.major >= _IDLE_SESSION_TIMEOUT_SINCE:
+            options["idle_session_timeout"] = "0"
+        ours = " ".join(f"-c {name}={value}" for name, value in options.items())
+        return f"{dict(login.parameters).get('options', '')} {ours}".strip()
+
+    def _set_owners(self, shadow: Shadow) -> None:
+        """Set owners and privileges where pg_restore did not."""
+        plan = self._plan
+        if plan.ownership.mode == "mapped":
+            self._run(shadow, self._mapped_statements())
+        elif plan.ownership.mode == "live":
+            with Session(self._sessions.login) as live, Session(shadow.login) as session:
+                statements, _notes = statements_to_match(
+                    privilege_facts.read_privileges(live),
+                    privilege_facts.read_privileges(session),
+                    settable_owners=privilege_facts.settable_roles(session),
+                    operator=plan.target.server.user,
+                )
+            self._run(shadow, statements)
+
+    def _mapped_statements(self) -> list[bytes]:
+        plan = self._plan
+        with contextlib.closing(HeadFile(plan.opened.head)) as head:
+            program = programs.Program(
+                pg_restore_definitions_command(plan.opened.client, head.path), redact=self._redact, descriptors=(head.descriptor,), stdout=subprocess.PIPE
+            )
+            try:
+                statements = ownership_statements(ScriptReader(program.stdout.read), plan.request.role_map)
+                status = program.wait()
+            finally:
+                program.close()
+        if status != 0:
+            raise BackupError(f"Owners and privileges could not be read from the archive: {program.failure(status)}.")
+        return statements
+
+    def _run(self, shadow: Shadow, statements: t.Iterable[str | bytes]) -> None:
+        with Session(shadow.login) as session:
+            for statement in statements:
+                session.execute(statement)

@@ -1,0 +1,36 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pg_restore_output import is_only_about_unknown_parameter
+
+TIMEOUT = ['error: could not execute query: ERROR:  unrecognized configuration parameter "transaction_timeout"', "Command was: SET transaction_timeout = 0;"]
+OTHER = ['error: could not execute query: ERROR:  type "citext" does not exist', "Command was: CREATE TABLE public.t (a citext);"]
+
+
+def ignored(count: int) -> str:
+    return f"warning: errors ignored on restore: {count}"
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ([*TIMEOUT, ignored(1)], True),
+        ([*TIMEOUT, *TIMEOUT, *TIMEOUT, ignored(3)], True),
+        ([*TIMEOUT, *OTHER, ignored(2)], False),
+        ([*OTHER, ignored(1)], False),
+        # One that was not printed.
+        ([*TIMEOUT, ignored(2)], False),
+        # Ended in the middle: nothing was counted.
+        (TIMEOUT, False),
+        ([*TIMEOUT, "error: connection to server was lost"], False),
+        ([ignored(0)], False),
+        ([], False),
+    ],
+)
+def test_one_error_is_known_to_mean_nothing(messages: list[str], expected: bool) -> None:
+    assert is_only_about_unknown_parameter(messages) is expected
