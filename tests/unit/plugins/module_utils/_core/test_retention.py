@@ -383,6 +383,15 @@ def test_thirty_days_of_nightly_backups() -> None:
     assert len(deleted(changed, within("46h", zone=BERLIN, min_keep=0), dt.datetime(2026, 3, 31, tzinfo=UTC))) == 1
 
 
+def test_where_times_differ_more_is_kept() -> None:
+    # An archive that was uploaded for 20 hours moves no limit; one that was still being uploaded at the limit is within it.
+    newest = backup(NOW, modified=NOW + 20 * HOUR)
+    just_within = backup(NOW - 30 * DAY + HOUR)
+    just_uploaded = backup(NOW - 30 * DAY - 5 * HOUR, modified=NOW - 30 * DAY + HOUR)
+    gone = deleted([newest, just_within, just_uploaded], within("30d", min_keep=0), NOW + DAY)
+    assert gone == set()
+
+
 def test_a_leap_day_has_its_backup() -> None:
     leap = [backup(dt.datetime(2024, month, day, 1, tzinfo=UTC)) for month, day in ((2, 28), (2, 29), (3, 1))]
     now = dt.datetime(2024, 3, 2, tzinfo=UTC)
