@@ -366,7 +366,8 @@ def test_an_hour_that_comes_twice_is_two_hours() -> None:
     twice = [backup(dt.datetime(2026, 10, 25, hour, 30, tzinfo=UTC)) for hour in (0, 1)]
     assert len({each.key for each in twice}) == 2
     now = dt.datetime(2026, 10, 25, 12, tzinfo=UTC)
-    assert deleted(twice, Policy(keep_hourly=2, min_keep=0, zone=BERLIN), now) == set()
+    earlier = backup(dt.datetime(2026, 10, 24, 12, 30, tzinfo=UTC))
+    assert deleted([*twice, earlier], Policy(keep_hourly=2, min_keep=0, zone=BERLIN), now) == {earlier.key}
     assert len(deleted(twice, Policy(keep_daily=1, min_keep=0, zone=BERLIN), now)) == 1
 
 
