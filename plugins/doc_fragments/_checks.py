@@ -13,8 +13,8 @@ class ModuleDocFragment:
 options:
   checks:
     description:
-      - What must be true of the database, and of the application on it. Each check has a name for people, so that the results read like a checklist;
-        without O(checks.sql[].name) and its like a name is made.
+      - What must be true of the database, and of the application on it. Each check has a name for people, so that the results read like a checklist.
+        Where none is given one is made.
       - A check that could not run has failed. The checks after it run all the same.
       - Nothing is written. Every question is asked in a read-only transaction that is rolled back.
       - A table is named as in SQL, as V(TABLE) or V(SCHEMA.TABLE). Capitals are folded unless the name is in double quotes, which in YAML stand in
@@ -29,12 +29,12 @@ options:
         elements: raw
       min_rows:
         description:
-          - How many rows a table must have at least, as V({users: 1, missions: 20}).
+          - 'How many rows a table must have at least, as V({users: 1, missions: 20}).'
           - Or a list of dictionaries of C(name) (for people), C(table) and C(rows).
         type: raw
       max_age:
         description:
-          - How old the newest value of a column may be, as V({users.created_at: 24h}), in minutes (V(30m)), hours (V(24h)) or days (V(7d)).
+          - 'How old the newest value of a column may be, as V({users.created_at: 24h}), in minutes (V(30m)), hours (V(24h)) or days (V(7d)).'
           - Or a list of dictionaries of C(name) (for people), C(column) and C(age).
           - The column must be a C(date), C(timestamp) or C(timestamptz). Without a time zone it is read as UTC, which is what Prisma stores.
           - A newest value that is further in the future than the age allowed fails as well, because it says nothing.
@@ -85,7 +85,7 @@ options:
           url:
             description:
               - The address, C(http) or C(https). It may hold no user and no password, for which there is O(checks.http[].headers).
-              - Its query is not shown in results.
+              - Its query is left out of names and messages.
             type: str
             required: true
           status:

@@ -115,7 +115,7 @@ def test_a_checklist_of_everything(database: Database, run: Run, tmp_path: Path)
 )
 def test_a_check_that_fails_or_cannot_run_fails_alone(database: Database, run: Run, raw: dict[str, Any], detail: str) -> None:
     database.execute(
-        'CREATE TABLE "User" (); CREATE TABLE "Äpfel" (); CREATE SCHEMA a; CREATE SCHEMA b; CREATE TABLE a.twice (); CREATE TABLE b.twice ()',
+        'CREATE TABLE "User" (); CREATE TABLE "Äpfel" (); CREATE SCHEMA a; CREATE SCHEMA b; CREATE TABLE b.twice (); CREATE TABLE a.twice ()',
         "CREATE TABLE few (id int, at timestamp, empty date, ever timestamptz); CREATE VIEW seen AS SELECT 1",
         "INSERT INTO few VALUES (1, '2026-01-08 08:00', NULL, 'infinity'), (2, NULL, NULL, NULL)",
     )
@@ -201,7 +201,7 @@ def test_a_query_that_hangs_is_cut(database: Database, inside: bool) -> None:
             {"name": "hangs", "query": "SELECT pg_sleep(600)", "expect": ""},
             # What it allows itself begins with the next statement, which is not its own.
             {"name": "hangs longer", "query": "SELECT set_config('statement_timeout', '0', false) || pg_sleep(600)::text", "expect": ""},
-            {"name": "goes on", "query": "SELECT 1", "expect": 1},
+            {"name": "goes on", "query": "SELECT current_setting('statement_timeout')", "expect": "1s"},
         ],
         "timeout": 1,
     }
@@ -263,6 +263,8 @@ def test_a_connection_that_is_lost_fails_all_that_follow(database: Database, run
     assert verdicts(results) == [False, True, False, False, False]
     for result in results[2:]:
         assert "was lost" in result.detail
+    # The first reason, not that the transaction could not be ended either.
+    assert "already closed" not in results[2].detail
 
 
 def test_a_check_that_somebody_cancels_has_failed(database: Database) -> None:
@@ -361,6 +363,13 @@ PLANTED: dict[str, tuple[list[tuple[str, bytes, str]], dict[str, bytes], bool, s
         True,
         "1 applied, the last is 1_init.",
     ),
+    "in another order than by name": (
+        [("5", SCRIPT, "finished"), ("9", SCRIPT, "finished"), ("1", SCRIPT, "finished"), ("7", SCRIPT, "finished")],
+        dict.fromkeys("5917", SCRIPT),
+        True,
+        "4 applied, the last is 7.",
+    ),
+    "recorded twice": ([("1_init", b"SELECT 3", "finished"), APPLIED], {"1_init": SCRIPT}, True, "1 applied, the last is 1_init."),
 }
 
 

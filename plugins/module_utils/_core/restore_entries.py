@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive import ArchiveContents, ArchiveEntry
@@ -26,6 +27,7 @@ _SUPERUSERS_ONLY = {
     "TEXT SEARCH TEMPLATE": "only superusers may create text search templates",
 }
 _SUBSCRIPTIONS_BY_ROLE_SINCE = 16
+_ABOUT_OTHERS = ("COMMENT", "ACL", "SECURITY LABEL")
 # Of these a database-wide strategy restores all, a schema swap only those that live in a schema.
 _OF_NO_SCHEMA = "-"
 
@@ -66,22 +68,22 @@ def forbidden_entries(
             reason = "only superusers may publish all tables"
         if reason:
             skipped.append(Skipped(entry, reason))
-    lost = {extension_name(found.entry) for found in skipped if found.entry.kind == "EXTENSION"}
-    return skipped + comments_of_extensions(contents, lost)
+    return skipped + about_skipped(contents, skipped)
 
 
 def left_out_extensions(contents: ArchiveContents, names: t.Collection[str]) -> list[Skipped]:
     """Return the entries of extensions that the user leaves out."""
-    found = [entry for entry in contents.entries if entry.kind == "EXTENSION" and extension_name(entry) in names]
-    return [Skipped(entry, "left out by exclude_extensions") for entry in found] + comments_of_extensions(contents, {extension_name(entry) for entry in found})
+    skipped = [Skipped(entry, "left out by exclude_extensions") for entry in contents.entries if entry.kind == "EXTENSION" and extension_name(entry) in names]
+    return skipped + about_skipped(contents, skipped)
 
 
-def comments_of_extensions(contents: ArchiveContents, names: t.Collection[str]) -> list[Skipped]:
-    """Return the comments on extensions that are not restored themselves."""
+def about_skipped(contents: ArchiveContents, skipped: t.Collection[Skipped]) -> list[Skipped]:
+    """Return the comments on what is not restored itself, its security labels, and who may use it."""
+    kinds = {_described(found.entry): found.entry.kind for found in skipped}
     return [
-        Skipped(entry, "its extension is not restored")
+        Skipped(entry, f"its {kinds[subject].lower()} is not restored")
         for entry in contents.entries
-        if entry.kind == "COMMENT" and any(entry.label.startswith(f"- EXTENSION {name} ") for name in names)
+        if entry.kind in _ABOUT_OTHERS and (subject := _plain(entry.label)) in kinds
     ]
 
 
@@ -92,6 +94,15 @@ def outside_of_schemas(contents: ArchiveContents) -> list[Skipped]:
         Skipped(entry, "it belongs to the database and not to a schema")
         for entry in contents.entries
         if entry.label.startswith(f"{_OF_NO_SCHEMA} ") and not (entry.kind in kept and _about_a_schema(entry))
+    ]
+
+
+def about_schemas(contents: ArchiveContents, names: t.Collection[str]) -> list[Skipped]:
+    """Return the entries that create or describe these schemas, which are there and stay as they are."""
+    return [
+        Skipped(entry, "the schema is there")
+        for entry in contents.entries
+        if _about_a_schema(entry) and any(entry.label.startswith((f"- {name} ", f"- SCHEMA {name} ")) for name in names)
     ]
 
 
@@ -119,6 +130,17 @@ def list_lines(contents: ArchiveContents, skipped: t.Sequence[Skipped]) -> list[
 def extension_name(entry: ArchiveEntry) -> str:
     """Return the name of an EXTENSION entry, which has neither schema nor owner."""
     return entry.label.removeprefix("- ").strip()
+
+
+def _described(entry: ArchiveEntry) -> str:
+    """Return what entries about this one are called: the kind comes between schema and name."""
+    schema, _blank, rest = entry.label.partition(" ")
+    return _plain(f"{schema} {entry.kind} {rest}")
+
+
+def _plain(label: str) -> str:
+    """Leave out what only entries about others have: quotes, and the access method of an operator class or family."""
+    return re.sub(r" USING \S+", "", label.replace('"', ""))
 
 
 def _about_a_schema(entry: ArchiveEntry) -> bool:

@@ -51,12 +51,13 @@ def plan_result(facts: dict[str, t.Any], tables: t.Sequence[dict[str, t.Any]] | 
         "in_place": "replaced object by object and proved, in one transaction",
     }[strategy["name"]]
     confirm = f" To go on, set confirm to: {facts['confirm']}" if facts["confirm"] else ""
+    now = (target["environment"] or "without a tag") if target["exists"] else "does not exist yet"
     return {
         **facts,
         "changed": True,
         "msg": (
-            f"Every safeguard passed, and the archive was read to its end. The database {target['database']} ({target['environment'] or 'new'}, "
-            f"{'exists' if target['exists'] else 'does not exist yet'}) would be restored from {backup['address']}"
+            f"Every safeguard passed, and the archive was read to its end. "
+            f"The database {target['database']} ({now}) would be restored from {backup['address']}"
             + (f", which holds the state of {loss['text']} ago" if loss else "")
             + f": {steps}. Safety backup: {facts['safety_plan']}.{confirm}"
         ),
@@ -104,24 +105,24 @@ def restored_result(
 
 
 def rolled_back_result(
-    *, database: str, restore_id: str | None, previous: str | None, rejected: str | None, confirm: str | None, check_mode: bool
+    *, database: str, restore_id: str | None, previous: t.Sequence[str], rejected: t.Sequence[str], confirm: str | None, check_mode: bool
 ) -> dict[str, t.Any]:
-    """Return a rollback as a module's result; ``previous`` is the name of the database that comes back, None where there is none."""
-    if previous is None:
-        message = f"The database {database} is not one that a restore has put there, so there is nothing to roll back."
+    """Return a rollback as a module's result; ``previous`` are the names of what comes back, none where there is nothing to go back to."""
+    came_back, aside = ", ".join(previous), ", ".join(rejected)
+    if not previous:
+        message = f"The database {database} has nothing from before a restore, so there is nothing to roll back."
     elif check_mode:
-        message = f"The database {database} would be exchanged with {previous}, the one from before." + (
-            f" To go on, set confirm to: {confirm}" if confirm else ""
-        )
+        further = f" To go on, set confirm to: {confirm}" if confirm else ""
+        message = f"In the database {database} what is kept as {came_back} would take the place of what was restored.{further}"
     else:
-        kept = f" What was restored is kept as {rejected}." if rejected else ""
-        message = f"The database {database} is the one from before the restore again.{kept}"
+        kept = f" What was restored is kept as {aside}." if aside else ""
+        message = f"The database {database} is again as it was before the restore.{kept}"
     return {
-        "changed": previous is not None,
+        "changed": bool(previous),
         "msg": message,
         "restore_id": restore_id,
-        "previous": previous,
-        "rejected": rejected,
+        "previous": came_back or None,
+        "rejected": aside or None,
         "confirm": confirm,
         "diff": {"before": f"{database}: restored\n" if previous else "", "after": f"{database}: from before the restore\n" if previous else ""},
     }
@@ -131,7 +132,7 @@ def finalized_result(*, database: str, dropped: t.Sequence[str], kept: t.Sequenc
     """Return what was dropped of earlier restores, and what is kept until when."""
     verb = "Would drop" if check_mode else "Dropped"
     what = ", ".join(dropped) if dropped else "nothing"
-    entries = ", ".join(f"{entry['database']} until {entry['until']}" for entry in kept)
+    entries = ", ".join(f"{entry['name']} until {entry['until']}" for entry in kept)
     still = f" Kept: {entries}." if kept else ""
     return {
         "changed": bool(dropped),
@@ -151,7 +152,7 @@ def compared_tables(manifest: Manifest | None, rows_now: t.Mapping[str, int]) ->
 def _go_back(facts: dict[str, t.Any], safety: dict[str, t.Any] | None, previous: str | None) -> str | None:
     """Say what to run to have the state from before again."""
     if previous:
-        return f"Run again with state rolled_back: {facts['target']['database']} is then exchanged with {previous} at once."
+        return f"Run again with state rolled_back: what is kept as {previous} takes its place again at once."
     return f"Run again with backup {safety['key']} and same_database true." if safety else None
 
 

@@ -93,8 +93,9 @@ class DirectoryStore:
     def start_upload(self, key: str, part_size: int, metadata: t.Mapping[str, str]) -> DirectoryUpload:
         if self.exists(key):
             raise _exists(self.address(key))
-        with _translated("write to", self._folder):
-            draft = _Draft(self._existing_folder(), key)
+        with _translated("write to", os.path.dirname(self.address(key))):
+            self._make_folders(key)
+            draft = _Draft(self._folder, key)
             _mark(draft.descriptor, metadata.get(_BACKUP_ID))
             return DirectoryUpload(draft, self.address(key), min(part_size, _CHUNK))
 
@@ -132,9 +133,11 @@ class DirectoryStore:
 
     def _probe_writing(self) -> None:
         """Publish an empty file the way archives are published, and remove it with the folders that were made for it."""
-        made = [folder for folder in self._folders() if not os.path.isdir(folder)]
-        path = self.address(f"{self.prefix}{naming.PROBE_NAME}.{uuid.uuid4().hex[:8]}")
-        draft = _Draft(self._existing_folder(), path)
+        key = f"{self.prefix}{naming.PROBE_NAME}.{uuid.uuid4().hex[:8]}"
+        path = self.address(key)
+        made = [folder for folder in self._folders(key) if not os.path.isdir(folder)]
+        self._make_folders(key)
+        draft = _Draft(self._folder, key)
         try:
             draft.publish(path)
             os.unlink(path)
@@ -145,16 +148,15 @@ class DirectoryStore:
                 with contextlib.suppress(OSError):
                     os.rmdir(folder)
 
-    def _existing_folder(self) -> str:
+    def _make_folders(self, key: str) -> None:
         # One by one: makedirs gives its mode to the last folder alone.
-        for folder in self._folders():
+        for folder in self._folders(key):
             with contextlib.suppress(FileExistsError):
                 os.mkdir(folder, 0o700)
-        return self._folder
 
-    def _folders(self) -> list[str]:
-        """Return the folders of the prefix, the outermost first."""
-        parts = self.prefix.split("/")[:-1]
+    def _folders(self, key: str) -> list[str]:
+        """Return the folders of a key, the outermost first."""
+        parts = key.split("/")[:-1]
         return [os.path.join(self._root, *parts[: depth + 1]) for depth in range(len(parts))]
 
 
@@ -247,7 +249,6 @@ class _Draft:
     """A file being written: without any name where the file system can do that, so that not even a killed process leaves one."""
 
     def __init__(self, folder: str, key: str) -> None:
-        self._folder = folder
         self._name: str | None = None
         try:
             self.descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600)
@@ -260,7 +261,7 @@ class _Draft:
     def publish(self, path: str) -> None:
         """Give the finished file its name, unless something has it; then make sure that both survive a power cut."""
         os.fsync(self.descriptor)
-        folder = os.open(self._folder, os.O_RDONLY)
+        folder = os.open(os.path.dirname(path), os.O_RDONLY)
         try:
             source = self._name or f"/proc/self/fd/{self.descriptor}"
             # src_dir_fd is what makes Python follow the link in /proc to the unnamed file.

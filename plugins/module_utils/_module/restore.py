@@ -14,6 +14,7 @@ import typing as t
 import uuid
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.checks import CHECKS_SPEC, check_secrets, parse_checks
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import is_production
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.journal import Journal
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_result import (
@@ -117,7 +118,7 @@ def restore(
     permissions = permissions_from(params)
     with RestoreSessions(login, params["maintenance_database"]) as sessions:
         if params["state"] == "rolled_back":
-            return _roll_back(permissions, sessions, check_mode)
+            return _roll_back(permissions, sessions, params["lock_wait_timeout"], check_mode)
         if params["state"] == "finalized":
             return _finalize(permissions, sessions, params["keep_previous"], check_mode)
         return _restore(params, secrets, sessions, check_mode, diff_mode, listener)
@@ -203,17 +204,15 @@ def _rows_now(sessions: RestoreSessions) -> dict[str, int]:
     return {name: found.rows for name, found in read_content(sessions.live, "counts", silent).tables.items()}
 
 
-def _roll_back(permissions: Permissions, sessions: RestoreSessions, check_mode: bool) -> dict[str, t.Any]:
+def _roll_back(permissions: Permissions, sessions: RestoreSessions, lock_wait_timeout: int, check_mode: bool) -> dict[str, t.Any]:
     plan = plan_rollback(permissions, sessions, planning=check_mode)
-    rejected = None
-    if plan.previous and not check_mode:
-        rejected = carry_out_rollback(plan, sessions, utc_now())
+    rejected = carry_out_rollback(plan, sessions, utc_now(), lock_wait_timeout) if plan.previous and not check_mode else []
     return rolled_back_result(
         database=plan.target.database,
         restore_id=plan.restore_id,
-        previous=plan.previous.name if plan.previous else None,
+        previous=[kept.name for kept in plan.previous],
         rejected=rejected,
-        confirm=plan.phrase if permissions.confirm is None and plan.target.comment.counts_as_production else None,
+        confirm=plan.phrase if is_production(permissions.environment) else None,
         check_mode=check_mode,
     )
 
@@ -224,7 +223,7 @@ def _finalize(permissions: Permissions, sessions: RestoreSessions, keep_previous
         carry_out_final(plan, sessions)
     return finalized_result(
         database=plan.target.database,
-        dropped=[database.name for database in plan.dropped],
-        kept=[{"database": database.name, "until": until} for database, until in plan.kept],
+        dropped=[found.name for found in plan.dropped],
+        kept=[{"name": found.name, "until": until} for found, until in plan.kept],
         check_mode=check_mode,
     )

@@ -96,8 +96,13 @@ class _Work:
 
 def analyze_parents(session: Session) -> None:
     """Make the statistics of partitioned tables and materialized views, which hold no rows of the archive's own."""
+    analyze(session, None, kinds="pm")
+
+
+def analyze(session: Session, schemas: t.Collection[str] | None, *, kinds: str = "rpm") -> None:
+    """Make the statistics of what has these kinds of pg_class.relkind, in these schemas or all."""
     for relation in database_facts.read_relations(session, Selection()):
-        if relation.kind in "pm" and not relation.extension:
+        if relation.kind in kinds and not relation.extension and (schemas is None or relation.schema in schemas):
             session.execute(f"ANALYZE {quote_identifier(relation.schema)}.{quote_identifier(relation.name)}")
 
 

@@ -28,8 +28,9 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import Redact
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.checks import run_database_checks, run_http_checks
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.exchange import Exchange, Renaming, carry_out_exchange
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.kept import exchange_databases_back, find_kept
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_in_transaction import restore_in_transaction
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_in_transaction import TransactionRestore
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions, require_same_target
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_shadow import Shadow, ShadowLoader
@@ -232,11 +233,11 @@ class _Swap:
         plan = self._plan
         name = plan.target.database
         restored = databases.find_database(self._maintenance, name)
-        before = databases.find_database(self._maintenance, previous) if previous else None
+        before = next((kept for kept in find_kept(self._maintenance, None, plan.target) if kept.name == previous), None)
         if restored is None or before is None:
             error.message += f" There is no previous database to go back to, so {name} stays as it was restored."
             return
-        rejected = exchange_back(self._maintenance, restored, before, name, self._mark("rejected", "failed", partner_oid=before.oid))
+        rejected = exchange_databases_back(self._maintenance, restored, before, name, self._mark("rejected", "failed", partner_oid=before.oid))
         self._journal.reach("swapped_back", rejected=rejected)
         error.message += f" The live database is again the one from before; what was restored is kept as {rejected}, until state finalized drops it."
         error.details["rejected"] = rejected
@@ -261,24 +262,10 @@ class _Swap:
         )
 
 
-def exchange_back(session: Session, restored: databases.ServerDatabase, before: databases.ServerDatabase, name: str, mark: RestoreMark) -> str:
-    """Give a name back to the database that had it before a restore; return the name of what was rejected, which the restored one gets."""
-    aside = beside(name, "rejected", mark.restore_id)
-    carry_out_exchange(
-        session,
-        Exchange(
-            leaves=Renaming(restored.oid, name, aside, dataclasses.replace(restored.comment, restore=mark)),
-            comes=Renaming(before.oid, before.name, name, dataclasses.replace(before.comment, restore=None)),
-        ),
-    )
-    return aside
-
-
 def _in_transaction(plan: RestorePlan, sessions: RestoreSessions, surroundings: Surroundings, journal: Journal) -> RestoreOutcome:
     """Restore inside of the target, in one transaction that is committed only when its content is proved."""
-    result = restore_in_transaction(
-        plan, sessions, clock=surroundings.clock, redact=surroundings.redact, limit=surroundings.limit, progress=surroundings.progress, journal=journal
-    )
+    restore = TransactionRestore(plan, sessions, clock=surroundings.clock, redact=surroundings.redact, limit=surroundings.limit, progress=surroundings.progress)
+    result = restore.carry_out(journal)
     answers = run_http_checks(plan.request.checks, clock=time.monotonic, pause=_pause)
     failed = [answer for answer in answers if not answer.passed]
     if failed and result.previous_schemas:

@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 # Do not use it outside of the collection.
-"""After a restore: go back to the database from before at once, or drop what is kept of it. Only what carries the mark of a restore is ever dropped."""
+"""After a restore: go back at once to what was there before, or drop what is kept of it."""
 
 from __future__ import annotations
 
@@ -21,92 +21,96 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._io impor
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.databases import ServerDatabase
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.attempts import Attempts
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.exchange import Exchange, Renaming, carry_out_exchange
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore import exchange_back
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.kept import (
+    Kept,
+    drop_kept,
+    exchange_databases_back,
+    exchange_schemas_back,
+    find_kept,
+)
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import lock_refusal
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions, read_target
 
 
 @dataclasses.dataclass(frozen=True)
 class RollbackPlan:
-    """What goes back: the database that has the name now, and the one from before. Nothing, when there was no restore or it was rolled back."""
+    """What comes back: one database, or the schemas of one restore. Nothing, when there was no restore or it was rolled back already."""
 
     target: Target
-    restore_id: str | None
     current: ServerDatabase | None
-    previous: ServerDatabase | None
-    phrase: str | None
+    previous: tuple[Kept, ...] = ()
+    phrase: str | None = None
 
     @property
-    def needed(self) -> bool:
-        return self.previous is not None
+    def restore_id(self) -> str | None:
+        return self.previous[0].mark.restore_id if self.previous else None
 
 
 @dataclasses.dataclass(frozen=True)
 class FinalPlan:
-    """What is dropped, what is kept until when, by name."""
+    """What is dropped, and what is kept until when."""
 
     target: Target
-    dropped: tuple[ServerDatabase, ...]
-    kept: tuple[tuple[ServerDatabase, str], ...]
+    dropped: tuple[Kept, ...]
+    kept: tuple[tuple[Kept, str], ...]
 
 
 def plan_rollback(permissions: safeguards.Permissions, sessions: RestoreSessions, *, planning: bool) -> RollbackPlan:
-    """Find the database from before the last restore, with every safeguard of a restore."""
+    """Find what the last restore replaced, with every safeguard of a restore."""
     attempts, target = _guarded(permissions, sessions)
     current = databases.find_database(sessions.any, target.database)
-    mark = current.comment.restore if current else None
-    previous = _previous_of(sessions.any, target, current)
-    if previous is None:
+    previous = _replaced_last(find_kept(sessions.any, sessions.live, target), current)
+    if not previous:
         attempts.raise_refusals()
-        return RollbackPlan(target, mark.restore_id if mark else None, current, None, None)
-    restore_id = t.cast(RestoreMark, previous.comment.restore).restore_id
-    phrase = safeguards.rollback_phrase(restore_id, target)
+        return RollbackPlan(target, current)
+    if previous[0].kind == "database":
+        attempts.refuse(_rights_refusal(target))
+        if current is None and previous[0].comment.environment != permissions.environment:
+            attempts.refuse(
+                f"environment is {permissions.environment}, but {previous[0].name}, which would come back, is tagged {previous[0].comment.environment}. "
+                "Check the target and environment."
+            )
+    phrase = safeguards.rollback_phrase(previous[0].mark.restore_id, target)
     attempts.refuse(safeguards.confirmation_refusal(permissions, target, phrase, planning=planning))
     attempts.raise_refusals()
-    return RollbackPlan(target, restore_id, current, previous, phrase)
+    return RollbackPlan(target, current, previous, phrase)
 
 
-def carry_out_rollback(plan: RollbackPlan, sessions: RestoreSessions, now: dt.datetime) -> str | None:
-    """Exchange the names back; return the name that the restored database has then, None where it was gone already."""
-    session, name = t.cast(Session, sessions.maintenance), plan.target.database
+def carry_out_rollback(plan: RollbackPlan, sessions: RestoreSessions, now: dt.datetime, lock_wait_timeout: int) -> list[str]:
+    """Exchange the names back; return the names that what was restored has then."""
+    if plan.previous[0].kind == "schema":
+        return exchange_schemas_back(t.cast(Session, sessions.live), plan.previous, format_time(now), lock_wait_timeout)
     sessions.close_live()
-    previous = t.cast(ServerDatabase, plan.previous)
-    mark = t.cast(RestoreMark, previous.comment.restore)
-    if plan.current is None:
-        # Somebody dropped or renamed the restored one by hand: the name is free.
-        carry_out_exchange(session, Exchange(None, Renaming(previous.oid, previous.name, name, dataclasses.replace(previous.comment, restore=None))))
-        return None
-    rejected = dataclasses.replace(mark, role="rejected", state="rolled_back", since=format_time(now), partner_oid=previous.oid)
-    return exchange_back(session, plan.current, previous, name, rejected)
+    before = plan.previous[0]
+    mark = dataclasses.replace(before.mark, role="rejected", state="rolled_back", since=format_time(now), partner_oid=before.oid)
+    rejected = exchange_databases_back(t.cast(Session, sessions.maintenance), plan.current, before, plan.target.database, mark)
+    return [rejected] if rejected else []
 
 
 def plan_final(permissions: safeguards.Permissions, sessions: RestoreSessions, keep_previous: float, now: dt.datetime) -> FinalPlan:
-    """Find what finished restores into this database left, and which of it is older than ``keep_previous`` hours."""
+    """Find what finished restores into this database have kept, and which of it is older than ``keep_previous`` hours."""
     attempts, target = _guarded(permissions, sessions)
-    attempts.raise_refusals()
-    dropped: list[ServerDatabase] = []
-    kept: list[tuple[ServerDatabase, str]] = []
-    for database in databases.list_databases(sessions.any):
-        mark = database.comment.restore
-        if mark is None or mark.database != target.database or mark.role not in ("previous", "rejected") or database.oid == target.oid:
-            continue
-        until = parse_time(mark.since, "since in the comment") + dt.timedelta(hours=keep_previous)
+    dropped: list[Kept] = []
+    kept: list[tuple[Kept, str]] = []
+    for found in find_kept(sessions.any, sessions.live, target):
+        until = parse_time(found.mark.since, "since in the comment") + dt.timedelta(hours=keep_previous)
         if until <= now:
-            dropped.append(database)
+            dropped.append(found)
         else:
-            kept.append((database, format_time(until)))
+            kept.append((found, format_time(until)))
+    if any(found.kind == "database" for found in dropped):
+        attempts.refuse(_rights_refusal(target))
+    attempts.raise_refusals()
     return FinalPlan(target, tuple(dropped), tuple(kept))
 
 
 def carry_out_final(plan: FinalPlan, sessions: RestoreSessions) -> None:
     """Drop what the plan names."""
-    for database in plan.dropped:
-        databases.drop_database(sessions.any, database.oid)
+    drop_kept(sessions.any, sessions.live, plan.dropped)
 
 
 def _guarded(permissions: safeguards.Permissions, sessions: RestoreSessions) -> tuple[Attempts, Target]:
-    """Return the target with the refusals that hold for whatever changes a database's name or existence."""
+    """Return the target with the refusals that hold for whatever changes names or drops."""
     check_environment(permissions.environment)
     attempts = Attempts()
     target = read_target(sessions, None)
@@ -114,30 +118,32 @@ def _guarded(permissions: safeguards.Permissions, sessions: RestoreSessions) -> 
     attempts.refuse_all(safeguards.condition_refusals(target))
     attempts.refuse(safeguards.protected_host_refusal(permissions, target))
     attempts.refuse_all(safeguards.environment_refusals(permissions, target))
-    obstacles = swap_obstacles(target)
-    if obstacles:
-        attempts.refuse(f"This needs the rights that the swap needs: {'; '.join(obstacles)}.")
     if not target.server.pooled:
         attempts.refuse(lock_refusal(sessions, target))
     return attempts, target
 
 
-def _previous_of(session: Session, target: Target, current: ServerDatabase | None) -> ServerDatabase | None:
-    """Return the database that the last restore swapped out; where the name is free, the one that had it last."""
-    candidates = [
-        database
-        for database in databases.list_databases(session)
-        if (mark := database.comment.restore) and mark.role == "previous" and mark.database == target.database
-    ]
-    if current is None:
-        return max(candidates, key=lambda database: t.cast(RestoreMark, database.comment.restore).since, default=None)
-    mark = current.comment.restore
-    if mark is None or mark.role != "live":
-        return None
-    found = next((database for database in candidates if database.oid == mark.partner_oid), None)
-    if found is None and mark.partner_oid:
+def _rights_refusal(target: Target) -> str | None:
+    obstacles = swap_obstacles(target)
+    return f"This needs the rights that a swap needs: {'; '.join(obstacles)}." if obstacles else None
+
+
+def _replaced_last(kept: list[Kept], current: ServerDatabase | None) -> tuple[Kept, ...]:
+    """Return what the last restore replaced and nothing has brought back since."""
+    previous = [found for found in kept if found.mark.role == "previous"]
+    mark = current.comment.restore if current else None
+    replaced_by = mark.partner_oid if mark and mark.role == "live" else 0
+    candidates = [found for found in previous if found.kind == "schema" or current is None or found.oid == replaced_by]
+    if not candidates:
+        _require_not_dropped(current, mark, replaced_by)
+        return ()
+    newest = candidates[0]
+    return tuple(found for found in candidates if found.mark.restore_id == newest.mark.restore_id)
+
+
+def _require_not_dropped(current: ServerDatabase | None, mark: RestoreMark | None, replaced_by: int) -> None:
+    if current and mark and replaced_by:
         raise BackupError(
-            f"The database {target.database} was restored, and the one from before was dropped since (state finalized drops it), "
+            f"The database {current.name} was restored, and the one from before was dropped since (state finalized drops it), "
             "so there is nothing to go back to. Restore the safety backup instead."
         )
-    return found

@@ -4,20 +4,212 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 # Do not use it outside of the collection.
-"""Placeholder while being written."""
+"""Restore inside of the target, where no second database can be made: all of it in one transaction, committed only when its content is proved.
+
+A schema swap renames the present schemas, loads the archive into new ones, and keeps the old. A restore in place drops and creates the archive's
+objects. Whoever reads meanwhile sees the old state until the commit; whatever fails rolls all of it back.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import datetime as dt
+import os
+import subprocess
 import typing as t
 
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.checks import CheckResult
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import pg_restore_script_command
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import RestoreMark
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, VerificationError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fingerprint import quote_identifier
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.journal import Journal
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import format_time
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import some
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import lost_owners, lost_privileges, statements_to_match
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.proof import Proof, prove
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.residue import schemas_of
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_entries import Skipped, about_schemas, list_lines, outside_of_schemas
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import privilege_facts, programs, schemas
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.script_session import run_script
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import BackgroundTask, Redact
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.checks import run_database_checks
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.content import analyze, read_content
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import feed_again, mapped_ownership
 
-def schema_swap_obstacles(session: t.Any, opened: t.Any) -> list[str]:
-    return ["not built yet"]
+
+@dataclasses.dataclass(frozen=True)
+class TransactionResult:
+    """What was committed; ``previous_schemas`` are the names that replaced schemas have now."""
+
+    proof: Proof
+    checks: tuple[CheckResult, ...]
+    previous_schemas: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
-def in_place_obstacles(session: t.Any, opened: t.Any, *, allow_residue: bool) -> list[str]:
-    return ["not built yet"]
+class TransactionRestore:
+    """One restore in one transaction."""
+
+    def __init__(
+        self, plan: RestorePlan, sessions: RestoreSessions, *, clock: t.Callable[[], dt.datetime], redact: Redact, limit: TimeLimit, progress: Progress
+    ) -> None:
+        self._plan, self._sessions = plan, sessions
+        self._clock, self._redact, self._limit, self._progress = clock, redact, limit, progress
+        self._schemas = schemas_of(plan.opened.contents, plan.opened.demands.schemas)
+        self._renamed: dict[str, str] = {}
+        self._notes: list[str] = []
+
+    def carry_out(self, journal: Journal) -> TransactionResult:
+        """Load, prove and commit, or roll back and raise."""
+        plan = self._plan
+        with Session(self._sessions.login) as session:
+            self._limit.on_expiry(session.cancel)
+            session.execute("BEGIN")
+            session.execute(f"SET LOCAL lock_timeout = {plan.request.lock_wait_timeout * 1000}")
+            before = privilege_facts.read_privileges(session, self._schemas)
+            if plan.strategy.name == "schema_swap":
+                self._move_aside(session)
+                before = privilege_facts.read_privileges(session, list(self._renamed.values()))
+            self._load(session)
+            self._set_owners(session, before)
+            journal.reach("loaded")
+            proof, checks = self._prove(session, before)
+            journal.reach("proved")
+            self._mark_previous(session)
+            self._limit.check()
+            session.execute("COMMIT")
+            journal.reach("swapped", previous=sorted(self._renamed.values()))
+        return TransactionResult(proof, tuple(checks), tuple(sorted(self._renamed.values())), tuple(self._notes))
+
+    def _move_aside(self, session: Session) -> None:
+        """Rename the present schemas, make room for the archive's, and bring along the extensions that live in them."""
+        present = {found.name for found in schemas.list_schemas(session)}
+        for name in sorted(self._schemas & present):
+            self._renamed[name] = beside(name, "previous", self._plan.restore_id)
+            schemas.rename_schema(session, name, self._renamed[name])
+        at_home = {aside: name for name, aside in self._renamed.items()}
+        moving = [extension for extension in schemas.list_extensions(session) if extension.schema in at_home]
+        created = self._plan.opened.demands.schemas
+        for name in sorted({at_home[extension.schema] for extension in moving} | (set(self._renamed) - created)):
+            session.execute(f"CREATE SCHEMA {quote_identifier(name)}")
+        for extension in moving:
+            session.execute(f"ALTER EXTENSION {quote_identifier(extension.name)} SET SCHEMA {quote_identifier(at_home[extension.schema])}")
+        left = sorted(present - self._schemas)
+        if left:
+            self._notes.append(f"The archive knows nothing of {some('schema', left)}, which stays as it is; what it refers to is now the schemas from before.")
+
+    def _load(self, session: Session) -> None:
+        """Run the archive's SQL; the program's exit status counts as much as the server's answers."""
+        plan = self._plan
+        with contextlib.ExitStack() as cleanup:
+            listed = programs.list_file(list_lines(plan.opened.contents, self._skipped(session)) or [entry.line for entry in plan.opened.contents.entries])
+            cleanup.callback(os.close, listed)
+            program = programs.Program(
+                pg_restore_script_command(
+                    plan.opened.client,
+                    plan.keep.path if plan.keep else None,
+                    clean=plan.strategy.name == "in_place",
+                    list_path=f"/dev/fd/{listed}",
+                    with_owners=plan.ownership.with_owners,
+                    with_tablespaces=not plan.request.no_tablespaces,
+                ),
+                redact=self._redact,
+                descriptors=[listed, *([plan.keep.descriptor] if plan.keep else [])],
+                stdin=subprocess.DEVNULL if plan.keep else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+            cleanup.callback(program.close)
+            self._limit.on_expiry(program.kill)
+            feeding = BackgroundTask("archive")
+            if not plan.keep:
+                feeding.start(lambda: feed_again(plan.source, plan.verified, program, self._limit))
+            run_script(session, program.stdout.read, keep=lambda _statement: True)
+            status = program.wait()
+            feeding.result()
+        if status != 0:
+            raise BackupError(f"The archive could not be read to its end: {program.failure(status)}. Nothing was changed.")
+        if plan.keep:
+            plan.keep.require_unchanged()
+
+    def _skipped(self, session: Session) -> list[Skipped]:
+        """Return the entries that are left out: what belongs to the whole database, what is there already, what this role may not create."""
+        plan = self._plan
+        skipped = [*plan.skipped, *in_transaction_skips(session, plan.opened.contents)]
+        # In a schema swap those of the archive's are there that its extensions needed first.
+        there = about_schemas(plan.opened.contents, [found.name for found in schemas.list_schemas(session)])
+        return [*skipped, *there]
+
+    def _set_owners(self, session: Session, before: list[t.Any]) -> None:
+        """Give objects the owners and privileges that the plan chose; new schemas always those of the ones that they replace."""
+        plan = self._plan
+        if plan.ownership.mode == "mapped":
+            for mapped in mapped_ownership(plan.opened, plan.request.role_map, self._redact):
+                session.execute(mapped)
+        wanted = before if plan.ownership.mode == "live" else [found for found in before if found.kind == "schema" and self._renamed]
+        if not wanted:
+            return
+        statements, _notes = statements_to_match(
+            wanted,
+            privilege_facts.read_privileges(session, self._schemas),
+            settable_owners=privilege_facts.settable_roles(session),
+            operator=plan.target.server.user,
+            renamed=self._at_home(),
+        )
+        for statement in statements:
+            session.execute(statement)
+
+    def _prove(self, session: Session, before: list[t.Any]) -> tuple[Proof, list[CheckResult]]:
+        plan = self._plan
+        undone = "All of it was undone; the database is as it was."
+        analyze(session, self._schemas)
+        found = read_content(session, plan.method, self._progress, schemas=self._schemas)
+        proof = prove(plan.source.manifest, found, plan.method, extras_allowed=plan.request.allow_residue)
+        if not proof.holds:
+            raise VerificationError(f"What was loaded is not what was backed up: {' '.join(proof.differences[:10])} {undone}", proof=proof.as_dict())
+        after = privilege_facts.read_privileges(session, self._schemas)
+        lost = [*lost_privileges(before, after, renamed=self._at_home()), *lost_owners(before, after, renamed=self._at_home())]
+        if lost and plan.ownership.mode == "live":
+            raise VerificationError(f"Roles would lose what they may do now: {' '.join(lost[:10])} {undone}", lost_privileges=lost)
+        self._notes += lost
+        session.set_local("search_path", "pg_catalog")
+        checks = run_database_checks(plan.request.checks, session, self._clock(), in_transaction=True)
+        failed = [check for check in checks if not check.passed]
+        if failed:
+            raise VerificationError(
+                f"Not as it should be: {' '.join(f'{check.name}: {check.detail}' for check in failed)} {undone}", checks=[check.as_dict() for check in checks]
+            )
+        return proof, checks
+
+    def _mark_previous(self, session: Session) -> None:
+        """Say in the comments of the replaced schemas which restore they are from, so that it can be rolled back and they can be dropped."""
+        plan = self._plan
+        found = {schema.name: schema for schema in schemas.list_schemas(session)}
+        for name, aside in self._renamed.items():
+            mark = RestoreMark(
+                restore_id=plan.restore_id,
+                role="previous",
+                state="kept",
+                database=name,
+                target_oid=found[aside].oid,
+                backup=plan.source.backup_id,
+                since=format_time(self._clock()),
+                partner_oid=found[name].oid if name in found else 0,
+            )
+            schemas.write_schema_comment(session, aside, dataclasses.replace(found[aside].comment, restore=mark))
+
+    def _at_home(self) -> dict[str, str]:
+        """Return the name that each renamed schema had, and its successor has."""
+        return {aside: name for name, aside in self._renamed.items()}
 
 
-def restore_in_transaction(*a: t.Any, **k: t.Any) -> t.Any:
-    raise NotImplementedError
+def in_transaction_skips(session: Session, contents: t.Any) -> list[Skipped]:
+    """Return the entries of the whole database that a restore of its schemas leaves alone; an extension that is not there yet is created."""
+    installed = {extension.name for extension in schemas.list_extensions(session)}
+    return [found for found in outside_of_schemas(contents) if found.entry.kind != "EXTENSION" or found.entry.label.removeprefix("- ").strip() in installed]

@@ -31,14 +31,15 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.res
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_target import ChosenStrategy, Target, choose_strategy
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts, locks, privilege_facts, programs, target_facts
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.spool import LocalFile, Spool, describe_room, has_room, spool_directory
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import Redact
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.attempts import Attempts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.backup import BackupPlan, BackupRequest, plan_backup
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.obstacles import in_place_obstacles, schema_swap_obstacles
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.predecessors import Predecessors, find_predecessors
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_in_transaction import in_place_obstacles, schema_swap_obstacles
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions, read_target
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import (
     OpenedArchive,
@@ -180,6 +181,10 @@ class RestorePlanner:
             notes=(*notes, *self._sessions.login.notes),
         )
 
+    @property
+    def _live(self) -> Session:
+        return t.cast(Session, self._sessions.live)
+
     def _refuse_target(self, target: Target) -> None:
         attempts, permissions = self._attempts, self._request.permissions
         attempts.refuse(preflight.pooler_refusal(target.server, self._sessions.login.pooler_hint))
@@ -195,8 +200,8 @@ class RestorePlanner:
             return choose_strategy(
                 self._request.strategy,
                 target,
-                lambda: schema_swap_obstacles(self._sessions.any, opened),
-                lambda: in_place_obstacles(self._sessions.any, opened, allow_residue=self._request.allow_residue),
+                lambda: schema_swap_obstacles(self._live, opened),
+                lambda: in_place_obstacles(self._live, opened, allow_residue=self._request.allow_residue),
             )
         except RefusedError as error:
             self._attempts.refuse_all(error.refusals)

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 import subprocess
 import threading
 import typing as t
 
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive_sql import ownership_statements
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import pg_restore_definitions_command, pg_restore_load_command
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import pg_restore_load_command
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import sets_unknown_parameter
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, RestoreMark
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, DatabaseError, VerificationError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, DatabaseError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pg_restore_output import is_only_about_unknown_parameter
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import (
@@ -33,7 +31,6 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pro
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_entries import list_lines
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.shadow import create_statement
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sql_script import ScriptReader
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import databases, privilege_facts, programs
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import Redact
@@ -41,7 +38,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import HeadFile, VerifiedArchive, require_same_bytes
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import HeadFile, feed_again, mapped_ownership
 
 # Whatever the server, the database or the role sets, a load that takes hours must not be ended by it, and must be allowed to write.
 _SESSION_OPTIONS = {
@@ -193,31 +190,11 @@ class ShadowLoader:
             self._limit.on_expiry(program.kill)
             with self._watched(shadow):
                 if path is None:
-                    self._feed(program)
+                    feed_again(plan.source, plan.verified, program, self._limit)
                 status = program.wait()
         self._limit.check()
         if status != 0 and not (tolerant and is_only_about_unknown_parameter(program.messages())):
             raise BackupError(f"The archive could not be loaded: {program.failure(status)}.")
-
-    def _feed(self, program: programs.Program) -> None:
-        """Stream the archive a second time, and require the very bytes that were verified."""
-        source = self._plan.source
-        digest, size = hashlib.sha256(), 0
-        try:
-            for chunk in source.store.stream(source.key):
-                digest.update(chunk)
-                size += len(chunk)
-                programs.write_all(program.stdin, memoryview(chunk))
-                self._limit.check()
-            program.stdin.close()
-        except BrokenPipeError:
-            # pg_restore has failed, and says why.
-            return
-        verified = self._plan.verified
-        if (size, digest.hexdigest()) != (verified.size, verified.sha256):
-            program.kill()
-            raise VerificationError(f"The archive {source.address} changed between being verified and being loaded. Run again once nobody writes to it.")
-        require_same_bytes(source, VerifiedArchive(size, digest.hexdigest(), source.manifest is not None))
 
     @contextlib.contextmanager
     def _watched(self, shadow: Shadow) -> t.Iterator[None]:
@@ -250,7 +227,7 @@ class ShadowLoader:
         """Set owners and privileges where pg_restore did not."""
         plan = self._plan
         if plan.ownership.mode == "mapped":
-            self._run(shadow, self._mapped_statements())
+            self._run(shadow, mapped_ownership(plan.opened, plan.request.role_map, self._redact))
         elif plan.ownership.mode == "live":
             with Session(self._sessions.login) as live, Session(shadow.login) as session:
                 statements, _notes = statements_to_match(
@@ -260,21 +237,6 @@ class ShadowLoader:
                     operator=plan.target.server.user,
                 )
             self._run(shadow, statements)
-
-    def _mapped_statements(self) -> list[bytes]:
-        plan = self._plan
-        with contextlib.closing(HeadFile(plan.opened.head)) as head:
-            program = programs.Program(
-                pg_restore_definitions_command(plan.opened.client, head.path), redact=self._redact, descriptors=(head.descriptor,), stdout=subprocess.PIPE
-            )
-            try:
-                statements = ownership_statements(ScriptReader(program.stdout.read), plan.request.role_map)
-                status = program.wait()
-            finally:
-                program.close()
-        if status != 0:
-            raise BackupError(f"Owners and privileges could not be read from the archive: {program.failure(status)}.")
-        return statements
 
     def _run(self, shadow: Shadow, statements: t.Iterable[str | bytes]) -> None:
         with Session(shadow.login) as session:

@@ -17,7 +17,7 @@ import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive import HEADER_BYTES, ArchiveContents, oldest_reader
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive_sql import ArchiveDemands, read_demands
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive_sql import ArchiveDemands, ownership_statements, read_demands
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import resolve_restore_point
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import pg_restore_definitions_command
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import Client, choose_restore_client
@@ -33,6 +33,8 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 
 StoreFor = t.Callable[[str | None, str | None, str], Store]
 """Called as ``store_for(bucket, directory, prefix)``: another store, reached with the same keys."""
+
+_Found = t.TypeVar("_Found")
 
 _LOCAL = ("/", "./", "../", "~")
 _S3 = "s3://"
@@ -130,7 +132,7 @@ def open_archive(source: Source, server_major: int, installed: t.Sequence[Client
                 contents, sequences = reader.finish()
         finally:
             reader.close()
-    demands = _read_demands(client, reader.head, redact)
+    demands = _from_definitions(client, reader.head, redact, read_demands)
     return OpenedArchive(client, contents, sequences, demands, reader.head)
 
 
@@ -164,6 +166,26 @@ def verify_archive(
     return found
 
 
+def feed_again(source: Source, verified: VerifiedArchive, program: programs.Program, limit: TimeLimit) -> None:
+    """Stream an archive into a program's standard input a second time, and raise unless the bytes are those that were verified."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        for chunk in source.store.stream(source.key):
+            digest.update(chunk)
+            size += len(chunk)
+            programs.write_all(program.stdin, memoryview(chunk))
+            limit.check()
+        if (size, digest.hexdigest()) != (verified.size, verified.sha256):
+            raise VerificationError(f"The archive {source.address} changed between being verified and being loaded. Run again once nobody writes to it.")
+    except BrokenPipeError:
+        # The program has failed, and says why.
+        return
+    except BaseException:
+        program.kill()
+        raise
+    program.stdin.close()
+
+
 def require_same_bytes(source: Source, found: VerifiedArchive) -> None:
     """Raise unless an archive's bytes are those that its manifest records."""
     manifest = source.manifest
@@ -180,18 +202,23 @@ def _made_by(manifest: Manifest | None) -> int:
     return int(major) if major.isdigit() else 0
 
 
-def _read_demands(client: Client, head: bytes, redact: Redact) -> ArchiveDemands:
-    """Have pg_restore print the definitions, which are in the table of contents, and read from them what the server must have."""
+def mapped_ownership(opened: OpenedArchive, role_map: t.Mapping[str, str], redact: Redact) -> list[bytes]:
+    """Return the archive's statements about owners and privileges with other roles in the place of its own."""
+    return _from_definitions(opened.client, opened.head, redact, lambda items: ownership_statements(items, role_map))
+
+
+def _from_definitions(client: Client, head: bytes, redact: Redact, consume: t.Callable[[ScriptReader], _Found]) -> _Found:
+    """Have pg_restore print the definitions, which are in the table of contents, and return what ``consume`` makes of them."""
     with contextlib.closing(HeadFile(head)) as file:
         program = programs.Program(pg_restore_definitions_command(client, file.path), redact=redact, descriptors=(file.descriptor,), stdout=subprocess.PIPE)
         try:
-            demands = read_demands(ScriptReader(program.stdout.read))
+            found = consume(ScriptReader(program.stdout.read))
             status = program.wait()
         finally:
             program.close()
     if status != 0:
         raise VerificationError(f"The archive's definitions could not be read: {program.failure(status)}. Nothing was touched.")
-    return demands
+    return found
 
 
 class HeadFile:

@@ -433,6 +433,7 @@ def test_values_that_are_the_same(expect: t.Any, actual: t.Any) -> None:
         (None, 0, "It gave 0 instead of null."),
         (0, None, "It gave null instead of 0."),
         ("", None, 'It gave null instead of "".'),
+        ("None", None, 'It gave null instead of "None".'),
         (1, 2, "It gave 2 instead of 1."),
         (True, 1, "It gave 1 instead of true."),
         (1, True, "It gave true instead of 1."),

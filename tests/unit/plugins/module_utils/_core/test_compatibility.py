@@ -14,6 +14,8 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.com
     check_server_version,
     choose_client,
     choose_compression,
+    choose_restore_client,
+    sets_unknown_parameter,
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import ProgramError
 
@@ -50,6 +52,43 @@ def test_an_older_client_is_refused_with_what_was_found() -> None:
 def test_no_client_is_refused_with_the_package_to_install() -> None:
     with pytest.raises(ProgramError, match=r"No PostgreSQL client.*postgresql-client-16 .*postgresql16 .*or set pg_bin_dir"):
         choose_client(16, [])
+
+
+@pytest.mark.parametrize(
+    ("archive", "server", "installed", "expected"),
+    [
+        # The server's own where it reads the archive, whatever else there is.
+        (13, 15, [13, 14, 15, 16, 17], 15),
+        (17, 17, [17, 18], 17),
+        (13, 18, [17, 18], 18),
+        # Else the oldest that reads the archive, but for a server before 17 rather one before 17.
+        (16, 15, [15, 16, 17], 16),
+        (13, 15, [17, 18, 16], 16),
+        (13, 16, [13, 17], 13),
+        (17, 15, [15, 17, 18], 17),
+        (18, 16, [17, 18], 18),
+        (13, 18, [13, 17], 13),
+    ],
+)
+def test_the_client_that_restores_reads_the_archive_and_suits_the_server(archive: int, server: int, installed: list[int], expected: int) -> None:
+    for order in (installed, installed[::-1]):
+        assert choose_restore_client(archive, server, [client(major) for major in order]).major == expected
+
+
+def test_the_first_of_equals_restores() -> None:
+    assert choose_restore_client(13, 15, [client(15, "/versioned"), client(15, "/usr/bin")]).bin_dir == "/versioned"
+
+
+def test_an_archive_that_no_client_reads_is_refused_with_the_version_to_install() -> None:
+    with pytest.raises(ProgramError, match=r"made by pg_dump 17, and the client programs found \(15\.1 in /a\) are older.*Install postgresql-client-17"):
+        choose_restore_client(17, 15, [client(15, "/a")])
+    with pytest.raises(ProgramError, match=r"No PostgreSQL client.*nothing can be restored\. Install the package postgresql-client-17"):
+        choose_restore_client(13, 17, [])
+
+
+@pytest.mark.parametrize(("major", "server", "unknown"), [(16, 15, False), (17, 15, True), (17, 16, True), (17, 17, False), (18, 17, False), (18, 16, True)])
+def test_which_client_sets_what_the_server_does_not_know(major: int, server: int, unknown: bool) -> None:
+    assert sets_unknown_parameter(client(major), server) is unknown
 
 
 def test_the_programs_of_a_client_are_of_one_directory() -> None:

@@ -88,6 +88,18 @@ def test_only_the_owner_can_read_what_is_stored(tmp_path: Path, drafts: str) -> 
     assert modes == {"a": 0o700, "a/b": 0o700, f"a/b/{KEY}": 0o600}
 
 
+@pytest.mark.parametrize("prefix", ["", "a/b/"])
+def test_an_object_may_lie_in_a_folder_of_its_own(tmp_path: Path, drafts: str, prefix: str) -> None:
+    store, key = DirectoryStore(str(tmp_path), prefix), f"{prefix}restores/1.jsonl"
+    store.put(key, b"x", "")
+    assert store.read(key) == b"x"
+    assert stat.S_IMODE((tmp_path / prefix / "restores").stat().st_mode) == 0o700
+    # It is no backup, and nothing unfinished.
+    assert (store.list_objects(), store.list_unfinished()) == ([], [])
+    with pytest.raises(StoreError, match="never overwritten"):
+        store.put(key, b"y", "")
+
+
 def test_nothing_of_an_upload_is_visible_before_it_is_complete(store: DirectoryStore, tmp_path: Path, drafts: str) -> None:
     upload = store.start_upload(KEY, 10, {})
     send(upload, b"x" * 25)

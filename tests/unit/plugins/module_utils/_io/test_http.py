@@ -41,7 +41,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         elif what == "drip":
             self.answer(200, length="1000000")
-            while not self.server.over.wait(0.02):
+            for _beat in range(200):
+                if self.server.over.wait(0.02):
+                    break
                 self.wfile.write(b"x")
         elif what == "silence":
             self.server.over.wait()

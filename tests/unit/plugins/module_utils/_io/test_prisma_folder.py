@@ -27,6 +27,13 @@ def test_each_directory_is_a_migration(tmp_path: Path) -> None:
     assert list(found.items()) == [("20260101_init", b"\xff"), ("20260102_more", b"SELECT 2;\r\n")]
 
 
+def test_they_come_in_the_order_of_their_names(tmp_path: Path) -> None:
+    names = [f"2026010{number}_step" for number in (3, 1, 9, 5, 2, 8, 4, 7, 6)]
+    for name in names:
+        write(tmp_path, name, b"")
+    assert list(read_migrations(str(tmp_path))) == sorted(names)
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(BackupError, match=r"The folder of Prisma migrations .*/nowhere cannot be read: No such file or directory\. Set prisma to the folder"):
         read_migrations(str(tmp_path / "nowhere"))

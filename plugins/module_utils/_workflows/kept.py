@@ -1,0 +1,125 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""What restores have kept: databases and schemas that were swapped out, or in and back out. Only what carries the mark of a restore counts."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import typing as t
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, RestoreMark
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fingerprint import quote_identifier
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import some
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_target import Target
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import databases, schemas
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.databases import ServerDatabase
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.exchange import Exchange, Renaming, carry_out_exchange
+
+_KEPT_ROLES = ("previous", "rejected")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """A database or a schema that a restore has kept."""
+
+    kind: t.Literal["database", "schema"]
+    oid: int
+    name: str
+    comment: DatabaseComment
+
+    @property
+    def mark(self) -> RestoreMark:
+        return t.cast(RestoreMark, self.comment.restore)
+
+
+def find_kept(session: Session, live: Session | None, target: Target) -> list[Kept]:
+    """Return what restores into this target have kept, the newest first."""
+    found = [
+        Kept("database", database.oid, database.name, database.comment)
+        for database in databases.list_databases(session)
+        if _is_kept(database.comment) and t.cast(RestoreMark, database.comment.restore).database == target.database and database.oid != target.oid
+    ]
+    if live:
+        found += [Kept("schema", schema.oid, schema.name, schema.comment) for schema in schemas.list_schemas(live) if _is_kept(schema.comment)]
+    return sorted(found, key=lambda kept: kept.mark.since, reverse=True)
+
+
+def exchange_databases_back(session: Session, restored: ServerDatabase | None, before: Kept, name: str, mark: RestoreMark) -> str | None:
+    """Give a name back to the database that had it before a restore; return the name that the restored one gets (None: it is gone)."""
+    comes = Renaming(before.oid, before.name, name, dataclasses.replace(before.comment, restore=None))
+    if restored is None:
+        carry_out_exchange(session, Exchange(None, comes))
+        return None
+    aside = beside(name, "rejected", mark.restore_id)
+    carry_out_exchange(session, Exchange(Renaming(restored.oid, name, aside, dataclasses.replace(restored.comment, restore=mark)), comes))
+    return aside
+
+
+def exchange_schemas_back(session: Session, before: t.Sequence[Kept], since: str, lock_wait_timeout: int) -> list[str]:
+    """Give their names back to the schemas of one restore, in one transaction; return the names that the restored ones get."""
+    session.execute("BEGIN")
+    session.execute(f"SET LOCAL lock_timeout = {lock_wait_timeout * 1000}")
+    aside: dict[str, str] = {}
+    present = {schema.name: schema for schema in schemas.list_schemas(session)}
+    for kept in before:
+        name = kept.mark.database
+        if name in present:
+            aside[name] = beside(name, "rejected", kept.mark.restore_id)
+            schemas.rename_schema(session, name, aside[name])
+            mark = dataclasses.replace(kept.mark, role="rejected", state="rolled_back", since=since, partner_oid=kept.oid)
+            schemas.write_schema_comment(session, aside[name], dataclasses.replace(present[name].comment, restore=mark))
+        schemas.rename_schema(session, kept.name, name)
+        schemas.write_schema_comment(session, name, dataclasses.replace(kept.comment, restore=None))
+    for extension in schemas.list_extensions(session):
+        home = next((name for name, restored in aside.items() if restored == extension.schema), None)
+        if home:
+            session.execute(f"ALTER EXTENSION {quote_identifier(extension.name)} SET SCHEMA {quote_identifier(home)}")
+    session.execute("COMMIT")
+    return sorted(aside.values())
+
+
+def drop_kept(session: Session, live: Session | None, kept: t.Iterable[Kept]) -> None:
+    """Drop what restores have kept, after another look at whose it is. The schemas of one restore go together, as they refer to each other."""
+    schemas_of: dict[str, list[Kept]] = {}
+    for one in kept:
+        if one.kind == "schema":
+            schemas_of.setdefault(one.mark.restore_id, []).append(one)
+            continue
+        found = databases.database_by_oid(session, one.oid)
+        if found and _is_kept(found.comment):
+            databases.drop_database(session, one.oid)
+    for together in schemas_of.values():
+        _drop_schemas(t.cast(Session, live), {one.oid for one in together})
+
+
+def _drop_schemas(session: Session, oids: t.Collection[int]) -> None:
+    """Drop schemas with all that is in them, and nothing that is not."""
+    found = [schema.name for schema in schemas.list_schemas(session) if schema.oid in oids and _is_kept(schema.comment)]
+    if not found:
+        return
+    session.execute("BEGIN")
+    try:
+        before = schemas.count_elsewhere(session, oids)
+        session.execute(f"DROP SCHEMA {', '.join(quote_identifier(name) for name in found)} CASCADE")
+        if schemas.count_elsewhere(session, oids) != before:
+            raise BackupError(
+                f"Something elsewhere in the database depends on what is in {some('schema', found)}, which therefore was not dropped. "
+                "DROP SCHEMA without CASCADE names it."
+            )
+        session.execute("COMMIT")
+    except BackupError:
+        with contextlib.suppress(BackupError):
+            session.execute("ROLLBACK")
+        raise
+
+
+def _is_kept(comment: DatabaseComment) -> bool:
+    return comment.restore is not None and comment.restore.role in _KEPT_ROLES

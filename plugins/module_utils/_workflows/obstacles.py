@@ -1,0 +1,58 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use it outside of the collection.
+"""What keeps a role from restoring inside of a database: asked of the server before anything is tried."""
+
+from __future__ import annotations
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import some
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.residue import residue, schemas_of
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import schemas
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import OpenedArchive
+
+
+def schema_swap_obstacles(session: Session, opened: OpenedArchive) -> list[str]:
+    """Return what keeps this role from exchanging the archive's schemas inside of the database."""
+    wanted = schemas_of(opened.contents, opened.demands.schemas)
+    user = session.row("SELECT current_user::text")[0]
+    present = [found for found in schemas.list_schemas(session) if found.name in wanted]
+    obstacles = []
+    if opened.contents.large_objects:
+        obstacles.append("the archive has large objects, which belong to no schema")
+    foreign = [f"{found.name} (its owner is {found.owner})" for found in present if not found.owned]
+    if foreign:
+        obstacles.append(f"the role {user} does not own {some('schema', foreign)}")
+    if not schemas.may_create_schemas(session):
+        obstacles.append(f"the role {user} may not create schemas in the database")
+    names = {found.name for found in present}
+    fixed = [extension.name for extension in schemas.list_extensions(session) if extension.schema in names and not (extension.relocatable and extension.owned)]
+    if fixed:
+        obstacles.append(f"{some('extension', fixed)} in these schemas cannot be moved by the role {user}")
+    return obstacles
+
+
+def in_place_obstacles(session: Session, opened: OpenedArchive, *, allow_residue: bool) -> list[str]:
+    """Return what keeps this role from replacing the archive's objects inside of the database."""
+    wanted = schemas_of(opened.contents, opened.demands.schemas)
+    user = session.row("SELECT current_user::text")[0]
+    present = [found for found in schemas.list_schemas(session) if found.name in wanted]
+    live = schemas.list_objects(session, wanted)
+    unknown = residue(live, opened.contents)
+    obstacles = []
+    foreign = [str(found) for found in live if not found.owned and found not in unknown]
+    if foreign:
+        obstacles.append(f"the role {user} does not own {some('object', foreign)}")
+    closed = [found.name for found in present if not found.creatable]
+    if closed:
+        obstacles.append(f"the role {user} may not create in {some('schema', closed)}")
+    if wanted - {found.name for found in present} and not schemas.may_create_schemas(session):
+        obstacles.append(f"the role {user} may not create {some('schema', sorted(wanted - {found.name for found in present}))}")
+    if unknown and not allow_residue:
+        obstacles.append(
+            f"the archive does not know {some('object', [str(found) for found in unknown])}, which would stay; set allow_residue to true to keep them"
+        )
+    return obstacles
