@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-pytest.register_assert_rewrite("harness.ansible_runner", "system.scenes")
+pytest.register_assert_rewrite("harness.ansible_runner", "system.playing", "system.restoring", "system.scenes")
 
 from checks.tree import linked_tree
 

@@ -39,9 +39,13 @@ class Played:
     @property
     def outcome(self) -> dict[str, Any]:
         """What the play hands on to later jobs, by host and database."""
+        return self.stats(f"postgresql_{self.name}")
+
+    def stats(self, name: str) -> dict[str, Any]:
+        """Return custom statistics of the play."""
         _before, _marker, rest = self.output.partition("RUN: ")
         assert rest, f"No custom statistics were printed:\n{self.output[-2000:]}"
-        found: dict[str, Any] = json.JSONDecoder().raw_decode(rest)[0][f"postgresql_{self.name}"]
+        found: dict[str, Any] = json.JSONDecoder().raw_decode(rest)[0][name]
         return found
 
     def require(self, status: int, *fragments: str) -> Played:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import Catalog
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store as OpenStore
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.store import STORE_SPEC, open_store
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.catalog import load_catalog
 from harness.ansible_runner import Outcome
@@ -284,9 +285,13 @@ class Verdict:
 
 def read_catalog(store: Store) -> Catalog:
     """Return the catalog that pg_backup_info would print, without the cost of an Ansible run; the module itself has tests of its own."""
+    return load_catalog(opened(store), None)
+
+
+def opened(store: Store) -> OpenStore:
+    """Return a store as the modules open it, for what a test does in its own process."""
     options = dict.fromkeys(STORE_SPEC) | {name: spec["default"] for name, spec in STORE_SPEC.items() if "default" in spec}
-    opened = open_store({**options, **store.options}, _NoSecrets())  # type: ignore[arg-type]
-    return load_catalog(opened, None)
+    return open_store({**options, **store.options}, _NoSecrets())  # type: ignore[arg-type]
 
 
 class _NoSecrets:

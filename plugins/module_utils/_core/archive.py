@@ -20,7 +20,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.err
 # "3361; 0 16389 TABLE DATA public users postgres": dump id; catalog OID, object OID, kind, schema, name and owner. Data has no catalog, which
 # tells it from the definition of a table in a schema DATA: "218; 1259 16387 TABLE DATA users postgres".
 _ENTRY = re.compile(r"^(?P<dump_id>\d+); (?P<catalog>\d+) (?P<oid>\d+) (?P<rest>.+)$")
-_HEADER = re.compile(r"^; +(?P<name>Compression|Dump Version|Dumped from database version|Dumped by pg_dump version): (?P<value>.+)$")
+_HEADER = re.compile(r"^; +(?P<name>dbname|Compression|Dump Version|Dumped from database version|Dumped by pg_dump version): (?P<value>.+)$")
 _SETVAL = re.compile(r"^SELECT pg_catalog\.setval\(E?'(?P<name>(?:[^']|'')+)', (?P<last>-?\d+), (?P<called>true|false)\);$", re.MULTILINE)
 
 # The longest first, because one kind's name can begin another's.
@@ -32,7 +32,9 @@ _KINDS = sorted(
     PUBLICATION TABLE|PUBLICATION TABLES IN SCHEMA|ROW SECURITY|RULE|SCHEMA|SEARCHPATH|SECURITY LABEL|SEQUENCE|SEQUENCE OWNED BY|SEQUENCE SET|SERVER|
     SHELL TYPE|STATISTICS|STATISTICS DATA|STDSTRINGS|SUBSCRIPTION|SUBSCRIPTION TABLE|TABLE|TABLE ATTACH|TABLE DATA|TEXT SEARCH CONFIGURATION|
     TEXT SEARCH DICTIONARY|TEXT SEARCH PARSER|TEXT SEARCH TEMPLATE|TRANSFORM|TRIGGER|TYPE|USER MAPPING|VIEW
-    """.replace("\n", "").replace("    ", "").split("|"),
+    """.replace("\n", "")
+    .replace("    ", "")
+    .split("|"),
     key=lambda kind: -len(kind),
 )
 
@@ -77,6 +79,8 @@ class ArchiveContents:
     table_data: frozenset[int]
     sequence_lines: tuple[str, ...]
     large_objects: bool
+    database: str = ""
+    server_version: str = ""
 
     @property
     def large_object_owners(self) -> frozenset[str]:
@@ -137,6 +141,8 @@ def parse_list(listing: str) -> ArchiveContents:
         table_data=frozenset(tables),
         sequence_lines=tuple(sequences),
         large_objects=large_objects,
+        database=headers.get("dbname", ""),
+        server_version=headers.get("Dumped from database version", ""),
     )
 
 

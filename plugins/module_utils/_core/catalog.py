@@ -50,7 +50,7 @@ class UnfinishedUpload:
 
 @dataclasses.dataclass(frozen=True)
 class Backup:
-    """An archive with its manifest; ``problems`` are sentences, and a backup without any is valid."""
+    """An archive with its manifest; ``problems`` are sentences, and a backup without any is valid. ``modified`` is the store's own time."""
 
     key: str
     name: str
@@ -58,6 +58,7 @@ class Backup:
     manifest: Manifest | None
     size: int | None
     problems: tuple[str, ...]
+    modified: dt.datetime | None = None
 
     @property
     def valid(self) -> bool:
@@ -208,13 +209,21 @@ def _judge(archive_key: str, by_key: t.Mapping[str, StoredObject], content: byte
         beside = by_key.get(str(manifest.globals.get("key")))
         if beside is None or beside.size != manifest.globals.get("size"):
             problems.append("The roles and tablespaces stored beside the archive are missing or of another size than its manifest records.")
-    return Backup(archive_key, parsed.name, parsed.started, manifest, stored.size if stored else None, tuple(problems))
+    return Backup(
+        key=archive_key,
+        name=parsed.name,
+        started=parsed.started,
+        manifest=manifest,
+        size=stored.size if stored else None,
+        problems=tuple(problems),
+        modified=stored.modified if stored else None,
+    )
 
 
 def _kind(key: str, prefix: str, name: str | None) -> t.Literal["archive", "belongs", "other", "foreign"]:
     """Say what a key is: one of our archives, something beside one, something of another name, or a stranger's."""
     relative = key[len(naming.normalize_prefix(prefix)) :]
-    if relative.startswith((naming.PROBE_NAME, "restores/")):
+    if relative.startswith((naming.PROBE_NAME, naming.RESTORES)):
         return "belongs"
     # From the right, because a backup's own name may hold the suffix.
     end = len(relative)

@@ -40,6 +40,7 @@ class Manifest:
     Times are RFC 3339 in UTC, sizes in bytes. The backup holds the database as it was at ``snapshot_at``. ``tables`` maps a quoted
     qualified name to ``{"rows": int, "content": str | None}``. ``verification`` is ``{"level": "hash" | "decode", "at": time}``. ``defects`` names
     what was wrong in the database already: ``{"invalid_indexes": [...], "unvalidated_constraints": [...]}``, None where nobody looked.
+    ``adopted`` is ``{"at": time, "unknown": [fields]}`` for an archive that somebody else made and that got its manifest afterwards.
     """
 
     backup_id: str
@@ -70,6 +71,7 @@ class Manifest:
     encryption: dict[str, t.Any]
     verification: dict[str, t.Any]
     defects: dict[str, list[str]] | None = None
+    adopted: dict[str, t.Any] | None = None
     schema_version: int = SCHEMA_VERSION
     format: str = FORMAT
 

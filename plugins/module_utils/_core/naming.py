@@ -17,12 +17,15 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.err
 ARCHIVE_SUFFIX = ".dump"
 MANIFEST_SUFFIX = ".manifest.json"
 GLOBALS_SUFFIX = ".globals.sql"
+RESTORES = "restores/"
 
 # Followed by a dot and some digits, so that runs side by side do not meet on one key.
 PROBE_NAME = ".postgresql_backup_probe"
 
 _TIME_FORMAT = "%Y-%m-%d_%H%M%S"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_RECORD = re.compile(r"(?P<archive>.+\.dump)(?:\.globals\.sql|\.tests/[^/]+\.json)")
+_ARCHIVE_IN_TEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{6}\.dump")
 _ARCHIVE = re.compile(r"(?P<name>.+)_(?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{6})\.dump")
 
 
@@ -87,6 +90,12 @@ def globals_key(archive: str) -> str:
     return f"{archive}{GLOBALS_SUFFIX}"
 
 
+def archive_of_record(key: str) -> str | None:
+    """Return the key of the archive beside which a record lies (roles and settings, restore tests), or None when the key is not one of a record."""
+    found = _RECORD.fullmatch(key)
+    return found["archive"] if found else None
+
+
 def parse_archive_name(base_name: str) -> ArchiveName | None:
     """Read an archive's base name, or return None when it is not one of ours (a date that does not exist included)."""
     found = _ARCHIVE.fullmatch(base_name)
@@ -97,6 +106,11 @@ def parse_archive_name(base_name: str) -> ArchiveName | None:
     except ValueError:
         return None
     return ArchiveName(found["name"], started)
+
+
+def archives_named_in(text: str) -> set[str]:
+    """Return the base names of archives that stand anywhere in a text."""
+    return set(_ARCHIVE_IN_TEXT.findall(text))
 
 
 def parse_archive_key(key: str, prefix: str) -> ArchiveName | None:

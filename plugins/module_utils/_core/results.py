@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import Backup, Catalog
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.retention import Entry
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sizing import human_size
 
 _PROOFS = {
@@ -66,6 +67,18 @@ def _diff(key: str) -> dict[str, str]:
     return {"before_header": "store", "after_header": "store", "before": "", "after": f"{key}\n{key}.manifest.json\n"}
 
 
+def adoption_result(manifest: Manifest, address: str, *, adopted: bool, planned: bool) -> dict[str, t.Any]:
+    """Return an adopted archive as a module's result; ``adopted`` is False where it had a manifest already."""
+    did = "is a backup already" if not adopted else "would be adopted" if planned else "was adopted"
+    found = f": {human_size(manifest.size)}, decoded to its end; what is in its tables is not known" if adopted else ""
+    return {
+        "changed": adopted,
+        "msg": f"{address} {did}{found}.",
+        "backup": {**manifest.as_dict(), "address": address},
+        "diff": {"before_header": "store", "after_header": "store", "before": "", "after": f"{manifest.key}.manifest.json\n"} if adopted else {},
+    }
+
+
 def catalog_result(catalog: Catalog, shown: t.Sequence[Backup]) -> dict[str, t.Any]:
     """Return a catalog as a module's result; ``shown`` are the backups that were asked for."""
     valid = len(catalog.valid_backups())
@@ -89,3 +102,48 @@ def catalog_result(catalog: Catalog, shown: t.Sequence[Backup]) -> dict[str, t.A
         "unfinished": [upload.as_dict() for upload in catalog.unfinished],
         "counts": counts,
     }
+
+
+def retention_result(entries: t.Sequence[Entry], foreign: t.Mapping[str, int], outcome: dict[str, t.Any] | None) -> dict[str, t.Any]:
+    """Return what retention decided (``outcome`` is None: check mode) or did as a module's result."""
+    going = [entry for entry in entries if entry.verdict == "delete"]
+    alarms = [f"{entry.key}: {' '.join(entry.reasons)}" for entry in entries if entry.alarm]
+    return {
+        "changed": bool(going),
+        "msg": _retention_sentence(entries, going, outcome),
+        "plan": [entry.as_dict() for entry in entries],
+        "foreign": dict(foreign),
+        "alarms": alarms,
+        "warnings": alarms,
+        "diff": {"prepared": retention_table(entries, foreign)},
+        **(outcome or {}),
+    }
+
+
+def _retention_sentence(entries: t.Sequence[Entry], going: t.Sequence[Entry], outcome: dict[str, t.Any] | None) -> str:
+    backups = sum(entry.kind == "backup" for entry in entries)
+    leaving = [entry for entry in going if entry.kind == "backup"]
+    counts = {
+        "archives and records without a backup": sum(entry.kind in ("orphan", "record") for entry in going),
+        "unfinished uploads": sum(entry.kind == "unfinished" for entry in going),
+        "hidden backups": sum(entry.kind == "hidden" for entry in going),
+    }
+    if not going:
+        return f"Nothing to delete; {backups} backups stay."
+    did = "Would delete" if outcome is None else "Deleted"
+    also = "".join(f", {count} {what}" for what, count in counts.items() if count)
+    hidden = " The bucket keeps versions, so deleted backups are only hidden." if leaving and outcome and outcome["permanently"] is False else ""
+    return f"{did} {len(leaving)} of {backups} backups ({human_size(sum(entry.size or 0 for entry in leaving))}){also}.{hidden}"
+
+
+def retention_table(entries: t.Sequence[Entry], foreign: t.Mapping[str, int]) -> str:
+    """Return a table of everything with its verdict and reasons, for people."""
+    lines = []
+    for name in foreign:
+        mine = [entry for entry in entries if entry.name == name]
+        counts = ", ".join(f"{verdict} {sum(entry.verdict == verdict for entry in mine)}" for verdict in ("keep", "delete", "ignore"))
+        lines.append(f"{name}: {counts}" + (f"; {foreign[name]} other objects" if foreign[name] else ""))
+        for entry in mine:
+            size = human_size(entry.size) if entry.size is not None else ""
+            lines.append(f"  {entry.verdict:<6}  {entry.kind:<10}  {entry.key}  {size:>10}  {'; '.join(entry.reasons)}")
+    return "\n".join(lines) + "\n"

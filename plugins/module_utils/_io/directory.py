@@ -20,10 +20,15 @@ import uuid
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import StoredObject, UnfinishedUpload
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import StoreError, VerificationError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.versions import HiddenVersion, ObjectLock
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import StoreFacts
 
 _CHUNK = 1024 * 1024
 _PARTIAL = ".partial"
+_RECORDS = ".dump.tests"
+_BACKUP_ID = "backup-id"
+# An extended attribute of the file, where the file system has them.
+_MARK = "user.postgresql_backup.backup-id"
 
 
 class DirectoryStore:
@@ -50,9 +55,11 @@ class DirectoryStore:
     def exists(self, key: str) -> bool:
         return os.path.lexists(self.address(key))
 
-    def list_objects(self, starts_with: str = "") -> list[StoredObject]:
+    def list_objects(self, starts_with: str = "", *, deep: bool = False) -> list[StoredObject]:
         return [
-            StoredObject(self.prefix + name, status.st_size, _time(status.st_mtime)) for name, status in self._files(starts_with) if not name.endswith(_PARTIAL)
+            StoredObject(self.prefix + name, status.st_size, _time(status.st_mtime))
+            for name, status in self._files(starts_with, deep)
+            if not name.endswith(_PARTIAL)
         ]
 
     def list_unfinished(self, starts_with: str = "") -> list[UnfinishedUpload]:
@@ -88,26 +95,36 @@ class DirectoryStore:
             raise _exists(self.address(key))
         with _translated("write to", os.path.dirname(self.address(key))):
             self._make_folders(key)
-            return DirectoryUpload(_Draft(self._folder, key), self.address(key), min(part_size, _CHUNK))
+            draft = _Draft(self._folder, key)
+            _mark(draft.descriptor, metadata.get(_BACKUP_ID))
+            return DirectoryUpload(draft, self.address(key), min(part_size, _CHUNK))
 
     def delete(self, key: str) -> None:
         with _translated("delete", self.address(key)), contextlib.suppress(FileNotFoundError):
             os.unlink(self.address(key))
 
-    def _files(self, starts_with: str) -> list[tuple[str, os.stat_result]]:
+    def pruner(self) -> DirectoryPruner:
+        return DirectoryPruner(self)
+
+    def _files(self, starts_with: str, deep: bool = False) -> list[tuple[str, os.stat_result]]:
         found = []
+        folder, _slash, start = starts_with.rpartition("/")
         with _translated("list", self._folder):
-            for name in (name for name in self._names() if name.startswith(starts_with)):
+            for base_name in (name for name in self._names(folder) if name.startswith(start)):
+                name = f"{folder}/{base_name}" if folder else base_name
+                path = os.path.join(self._folder, name)
                 # A file can go while its folder is listed.
                 with contextlib.suppress(FileNotFoundError):
-                    status = os.stat(os.path.join(self._folder, name))
+                    status = os.stat(path)
                     if stat.S_ISREG(status.st_mode):
                         found.append((name, status))
+                    elif deep and stat.S_ISDIR(status.st_mode) and not os.path.islink(path):
+                        found += self._files(f"{name}/", deep)
         return found
 
-    def _names(self) -> list[str]:
+    def _names(self, folder: str) -> list[str]:
         try:
-            return sorted(os.listdir(self._folder))
+            return sorted(os.listdir(os.path.join(self._folder, folder)))
         except FileNotFoundError:
             # A prefix comes into being with its first object.
             if os.path.isdir(self._root):
@@ -141,6 +158,49 @@ class DirectoryStore:
         """Return the folders of a key, the outermost first."""
         parts = key.split("/")[:-1]
         return [os.path.join(self._root, *parts[: depth + 1]) for depth in range(len(parts))]
+
+
+class DirectoryPruner:
+    """What retention needs of a directory, where deletions are for good and nothing is locked."""
+
+    def __init__(self, store: DirectoryStore) -> None:
+        self._store = store
+        self.versioned: bool | None = False
+        self.batch_delete: t.Literal["supported", "rejected"] | None = None
+
+    def backup_id(self, key: str) -> str | None:
+        with contextlib.suppress(AttributeError, OSError):
+            return os.getxattr(self._store.address(key), _MARK).decode("utf-8", "replace")
+        return None
+
+    def lock(self, key: str, version_id: str | None = None) -> ObjectLock | None:
+        return None
+
+    def delete(self, keys: t.Sequence[str]) -> dict[str, str]:
+        failures = {}
+        for key in keys:
+            try:
+                self._store.delete(key)
+            except StoreError as error:
+                failures[key] = error.message
+        for folder in {os.path.dirname(self._store.address(key)) for key in keys if key.endswith(".json")}:
+            # The folder of a backup's records, when nothing is in it any more; never the store's own.
+            if folder.endswith(_RECORDS):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+        return failures
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        self._store.delete(self._store.prefix + upload.upload_id)
+
+    def list_hidden(self, starts_with: str) -> list[HiddenVersion]:
+        return []
+
+    def read_hidden(self, version: HiddenVersion) -> bytes:
+        raise StoreError(f"A directory keeps no versions, so there is none of {version.key}.")
+
+    def purge(self, versions: t.Sequence[HiddenVersion]) -> dict[str, str]:
+        return {}
 
 
 class DirectoryPart:
@@ -245,6 +305,13 @@ def _translated(what: str, path: str) -> t.Iterator[None]:
         # In the words of a bucket, so that callers need to know only one language.
         status = 404 if error.errno == errno.ENOENT else 0
         raise StoreError(f"Trying to {what} {path} failed: {error.strerror}. {help_text}".rstrip(), store_status=status) from error
+
+
+def _mark(descriptor: int, backup_id: str | None) -> None:
+    """Have a file say which backup it belongs to, as the metadata of an object does; without its manifest it is then still known as ours."""
+    if backup_id:
+        with contextlib.suppress(AttributeError, OSError):
+            os.setxattr(descriptor, _MARK, backup_id.encode())
 
 
 def _exists(path: str) -> StoreError:

@@ -37,6 +37,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.s3_er
     is_unsupported,
     translated,
 )
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.s3_pruning import S3Pruner
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import StoreFacts
 
 _LARGEST_SMALL_OBJECT = 64 * 1024 * 1024
@@ -108,12 +109,18 @@ class S3Store:
     def exists(self, key: str) -> bool:
         return self._listed_size(key) is not None
 
-    def list_objects(self, starts_with: str = "") -> list[StoredObject]:
+    def list_objects(self, starts_with: str = "", *, deep: bool = False) -> list[StoredObject]:
         found: list[StoredObject] = []
+        delimiter = {} if deep else {"Delimiter": "/"}
+        more = False
         with translated("list the bucket", self.location):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._options.bucket, Prefix=self.prefix + starts_with, Delimiter="/")
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._options.bucket, Prefix=self.prefix + starts_with, **delimiter)
             for page in pages:
                 found += [StoredObject(item["Key"], int(item["Size"]), item["LastModified"]) for item in page.get("Contents", ())]
+                more = page.get("IsTruncated", False)
+        if more:
+            # boto3 ends quietly where a server does not say how to go on.
+            raise StoreError(f"The store {self.location} broke off its listing: it announced more objects and gave no way to ask for them.")
         return found
 
     def list_unfinished(self, starts_with: str = "") -> list[UnfinishedUpload]:
@@ -174,6 +181,9 @@ class S3Store:
     def delete(self, key: str) -> None:
         with translated(f"delete {key}", self.location):
             self._client.delete_object(Bucket=self._options.bucket, Key=key)
+
+    def pruner(self) -> S3Pruner:
+        return S3Pruner(self._client, self._options.bucket, self.prefix, self.location, self.shown_id)
 
     # What uploads of this store need
 

@@ -12,6 +12,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import StoredObject, UnfinishedUpload
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.versions import HiddenVersion, ObjectLock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +62,38 @@ class Upload(t.Protocol):
         """Throw away everything sent."""
 
 
+class Pruner(t.Protocol):
+    """What a store offers to retention beyond reading it. Whoever deletes many objects learns what became of each; nothing is raised half-way.
+
+    ``versioned`` says whether deletions only hide (None: it may not be asked), ``batch_delete`` what became of deleting many at a time
+    (None: not tried).
+    """
+
+    versioned: bool | None
+    batch_delete: t.Literal["supported", "rejected"] | None
+
+    def backup_id(self, key: str) -> str | None:
+        """Return the id of the backup that an object says it belongs to; None also where these keys may not look."""
+
+    def lock(self, key: str, version_id: str | None = None) -> ObjectLock | None:
+        """Return what forbids to delete the object, or None where nothing is set."""
+
+    def delete(self, keys: t.Sequence[str]) -> dict[str, str]:
+        """Remove objects; return a sentence for each that could not be."""
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        """Throw away an unfinished upload; one that is not there is no error."""
+
+    def list_hidden(self, starts_with: str) -> list[HiddenVersion]:
+        """Return every version, and every delete marker, of the objects that a delete marker hides."""
+
+    def read_hidden(self, version: HiddenVersion) -> bytes:
+        """Return a small object that is hidden."""
+
+    def purge(self, versions: t.Sequence[HiddenVersion]) -> dict[str, str]:
+        """Remove versions for good; return a sentence for each key of which one could not be."""
+
+
 class Store(t.Protocol):
     """A bucket under a prefix, or a directory."""
 
@@ -76,8 +109,8 @@ class Store(t.Protocol):
     def exists(self, key: str) -> bool:
         """Say whether there is an object of this key."""
 
-    def list_objects(self, starts_with: str = "") -> list[StoredObject]:
-        """Return every object directly under the prefix whose name starts so, or fail."""
+    def list_objects(self, starts_with: str = "", *, deep: bool = False) -> list[StoredObject]:
+        """Return every object directly under the prefix (``deep``: in its folders too) whose name starts so, or fail."""
 
     def list_unfinished(self, starts_with: str = "") -> list[UnfinishedUpload]:
         """Return the uploads that were neither completed nor aborted."""
@@ -96,3 +129,6 @@ class Store(t.Protocol):
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""
+
+    def pruner(self) -> Pruner:
+        """Return what retention needs, after a look at what the store does with deletions."""

@@ -30,6 +30,9 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 _READERS = 6
 _GONE = 404
 
+_Item = t.TypeVar("_Item")
+_Found = t.TypeVar("_Found")
+
 
 @dataclasses.dataclass(frozen=True)
 class CatalogRequest:
@@ -71,12 +74,20 @@ def load_catalog(store: Store, name: str | None) -> Catalog:
     """List a store and read the manifests of this name (of all names when None)."""
     starts_with = f"{name}_" if name else ""
     objects = store.list_objects(starts_with)
-    keys = manifests_to_read(objects, store.prefix, name)
-    # One request a manifest: in turn, a year of backups would take as long as its sum of round trips.
-    with concurrent.futures.ThreadPoolExecutor(_READERS) as readers:
-        contents = readers.map(lambda key: _read_or_none(store, key), keys)
-        manifests = {key: content for key, content in zip(keys, contents, strict=True) if content is not None}
+    manifests = read_manifests(store, manifests_to_read(objects, store.prefix, name))
     return read_catalog(objects, manifests, store.list_unfinished(starts_with), prefix=store.prefix, name=name)
+
+
+def read_manifests(store: Store, keys: t.Sequence[str]) -> dict[str, bytes]:
+    """Return many small objects by key, without those that have gone since they were listed."""
+    contents = side_by_side(lambda key: _read_or_none(store, key), keys)
+    return {key: content for key, content in zip(keys, contents, strict=True) if content is not None}
+
+
+def side_by_side(function: t.Callable[[_Item], _Found], items: t.Sequence[_Item]) -> list[_Found]:
+    """Ask a store many things at a time: in turn, a year of backups would take as long as its sum of round trips."""
+    with concurrent.futures.ThreadPoolExecutor(_READERS) as readers:
+        return list(readers.map(function, items))
 
 
 def _read_or_none(store: Store, key: str) -> bytes | None:

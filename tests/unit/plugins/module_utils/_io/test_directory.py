@@ -323,3 +323,77 @@ def test_another_error_than_a_missing_feature_is_not_taken_for_one(tmp_path: Pat
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(StoreError, match=r"Read-only file system\. Set directory to one that is not mounted read-only"):
         DirectoryStore(str(tmp_path)).start_upload(KEY, 10, {})
+
+
+# What retention needs
+
+
+def test_a_deep_listing_holds_what_is_in_folders(store: DirectoryStore, tmp_path: Path) -> None:
+    for name in (KEY, f"{KEY}.tests/1.json", f"{KEY}.tests/deep/2.json", "other/1.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / f"{KEY}.link").symlink_to(tmp_path)
+    assert [found.key for found in store.list_objects("workon_")] == [KEY]
+    assert [found.key for found in store.list_objects("workon_", deep=True)] == [KEY, f"{KEY}.tests/1.json", f"{KEY}.tests/deep/2.json"]
+    assert [found.key for found in store.list_objects("other/", deep=True)] == ["other/1.json"]
+    assert store.list_objects("nowhere/", deep=True) == []
+
+
+def test_an_archive_shows_which_backup_it_belongs_to(store: DirectoryStore, tmp_path: Path) -> None:
+    upload = store.start_upload(KEY, 10, {"backup-id": "4f9d"})
+    send(upload, b"data")
+    upload.complete("")
+    (tmp_path / "foreign.dump").write_bytes(b"data")
+    pruner = store.pruner()
+    try:
+        os.setxattr(tmp_path / "foreign.dump", "user.test", b"x")
+    except OSError:
+        pytest.skip("this file system has no extended attributes")
+    assert pruner.backup_id(KEY) == "4f9d"
+    assert pruner.backup_id("foreign.dump") is None
+    assert pruner.backup_id("missing.dump") is None
+
+
+def test_an_archive_can_be_written_where_there_are_no_attributes(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: t.Any) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "setxattr", refuse)
+    upload = store.start_upload(KEY, 10, {"backup-id": "4f9d"})
+    send(upload, b"data")
+    upload.complete("")
+    assert store.read(KEY) == b"data"
+    assert store.pruner().backup_id(KEY) is None
+
+
+def test_many_are_deleted_and_each_failure_is_told(store: DirectoryStore, tmp_path: Path) -> None:
+    records = f"{KEY}.tests/1.json"
+    (tmp_path / f"{KEY}.tests").mkdir()
+    for name in (KEY, records):
+        (tmp_path / name).write_bytes(b"x")
+    # A folder in the place of a file cannot be unlinked.
+    (tmp_path / "folder.dump").mkdir()
+    failures = store.pruner().delete([KEY, "folder.dump", "missing.dump", records])
+    assert list(failures) == ["folder.dump"]
+    assert "failed" in failures["folder.dump"]
+    assert names(tmp_path) == ["folder.dump"]
+
+
+def test_only_a_folder_of_records_goes_with_what_was_in_it(tmp_path: Path) -> None:
+    (tmp_path / "p" / "deep").mkdir(parents=True)
+    (tmp_path / "p" / "deep" / "1.json").write_bytes(b"x")
+    assert DirectoryStore(str(tmp_path), "p/deep").pruner().delete(["p/deep/1.json"]) == {}
+    assert names(tmp_path) == ["p", "p/deep"]
+
+
+def test_an_unfinished_file_is_thrown_away(store: DirectoryStore, tmp_path: Path) -> None:
+    (tmp_path / f".{KEY}.ab.partial").write_bytes(b"x")
+    (unfinished,) = store.list_unfinished("workon_")
+    store.pruner().abort(unfinished)
+    assert names(tmp_path) == []
+    store.pruner().abort(unfinished)
+
+
+def test_a_directory_hides_and_locks_nothing(store: DirectoryStore) -> None:
+    pruner = store.pruner()
+    assert (pruner.versioned, pruner.lock(KEY), pruner.list_hidden(""), pruner.purge([])) == (False, None, [], {})

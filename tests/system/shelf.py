@@ -1,0 +1,54 @@
+# Copyright (c) 2026, WorkOn
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stores filled with backups of any age in no time: what retention looks at is keys, sizes and manifests."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import dump_manifest, format_time
+from ansible_collections.workon.postgresql_backup.tests.unit.facts import manifest
+from system.scenes import Folder, Store
+
+ARCHIVE = b"x" * 1000
+HOUR = dt.timedelta(hours=1)
+DAY = dt.timedelta(days=1)
+
+
+@dataclass
+class Shelf:
+    """Puts backups into a store, aged from one moment. Buckets date objects themselves, so there only hours agree with that; in directories days do too."""
+
+    store: Store
+    prefix: str = ""
+    now: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC).replace(microsecond=0))
+
+    def key(self, age: dt.timedelta, name: str = "app") -> str:
+        """Return the key of the archive of this age."""
+        return f"{self.prefix}{name}_{self.now - age:%Y-%m-%d_%H%M%S}.dump"
+
+    def put(self, age: dt.timedelta, name: str = "app", *, archive: bytes | None = ARCHIVE, with_manifest: bool = True, **changes: Any) -> str:
+        """Put a backup (or only one part of it) and return its key."""
+        key, moment = self.key(age, name), format_time(self.now - age)
+        if archive is not None:
+            self.write(key, archive, age)
+        if with_manifest:
+            times = dict.fromkeys(("started_at", "snapshot_at", "finished_at"), moment)
+            facts = manifest(**{"key": key, "name": name, **times, **changes})
+            self.write(f"{key}.manifest.json", dump_manifest(facts), age)
+        return key
+
+    def write(self, key: str, content: bytes, age: dt.timedelta) -> None:
+        """Put an object, in a directory with its age."""
+        if isinstance(self.store, Folder):
+            path = self.store.path / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            moment = (self.now - age).timestamp()
+            os.utime(path, (moment, moment))
+        else:
+            self.store.write(key, content)
