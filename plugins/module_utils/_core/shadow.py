@@ -16,6 +16,9 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fin
 # not yet marked as ours from everybody else's, should the run end between the two: a mark cannot be made in the statement that creates.
 UNMARKED_LIMIT = 20260108
 
+# Where template0 lies. Who asks for it by name needs a right to it that nobody has by default, who does not ask gets it.
+_DEFAULT_TABLESPACE = "pg_default"
+
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 
 
@@ -34,7 +37,7 @@ def create_statement(name: str, properties: t.Mapping[str, t.Any], owner: str | 
         if locale.get(key):
             options.append(f"{keyword} {quote_literal(locale[key])}")
     options += _provider(locale, server_major)
-    if properties.get("tablespace"):
+    if properties.get("tablespace") not in (None, _DEFAULT_TABLESPACE):
         options.append(f"TABLESPACE {quote_identifier(properties['tablespace'])}")
     return f"CREATE DATABASE {quote_identifier(name)} WITH {' '.join(options)}"
 

@@ -39,6 +39,11 @@ def test_everything_else_is_quoted() -> None:
     assert statement == f"""CREATE DATABASE "a""b" WITH {_CLOSED} OWNER "o""wner" ENCODING 'LATIN1' TABLESPACE "fast disk\""""
 
 
+def test_the_default_tablespace_is_not_asked_for() -> None:
+    """A role that may create databases has no right to it, and gets it nevertheless."""
+    assert create_statement("x", {"tablespace": "pg_default"}, None, 17) == f'CREATE DATABASE "x" WITH {_CLOSED}'
+
+
 @pytest.mark.parametrize(("text", "literal"), [("it's", "'it''s'"), ("a\\'b", "E'a\\\\''b'"), ("", "''")])
 def test_a_literal(text: str, literal: str) -> None:
     assert quote_literal(text) == literal
