@@ -26,7 +26,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.r
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.store import STORE_SPEC, STORE_WRITE_SPEC
 from harness.ansible_runner import AnsibleRunner, Outcome, Running
 from harness.waiting import NotYet, wait_for
-from system.scenes import Database, Store, Verdict, quoted
+from system.scenes import PASSWORD, Database, Store, Verdict, quoted
 
 _TAG = re.compile(r"\[workon\.postgresql_backup (?P<facts>\{.*\})\]")
 _NAME = re.compile(r".*__[rpx]_[0-9a-f]{8}", re.DOTALL)
@@ -37,7 +37,11 @@ SELECT nspname, relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = rel
  WHERE relkind = 'r' AND relpersistence <> 't' AND nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2
 """
 _SEQUENCES = "SELECT nspname, relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace WHERE relkind = 'S' ORDER BY 1, 2"
-_PROPERTIES = "SELECT to_jsonb(d) - '{datfrozenxid,datminmxid}'::text[] FROM pg_database AS d WHERE datname = current_database()"
+_PROPERTIES = "SELECT to_jsonb(d) - '{datacl,datfrozenxid,datminmxid}'::text[] FROM pg_database AS d WHERE datname = current_database()"
+# Whether written out or left to the default.
+_GRANTS = """
+SELECT array(SELECT unnest(coalesce(datacl, acldefault('d', datdba)))::text ORDER BY 1) FROM pg_database WHERE datname = current_database()
+"""
 _COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
 _SETTINGS = """
 SELECT setrole::regrole::text, setconfig FROM pg_db_role_setting
@@ -152,7 +156,7 @@ class Scene:
 
     def comment(self, text: str | None) -> Scene:
         """Write the database's comment."""
-        with self.database.connected() as connection, connection.cursor() as cursor:
+        with Database(self.database.server, "postgres").connected() as connection, connection.cursor() as cursor:
             cursor.execute(f"COMMENT ON DATABASE {quoted(self.database.name).replace('%', '%%')} IS %s", [text])
         return self
 
@@ -268,14 +272,43 @@ def scenes(ansible: AnsibleRunner) -> Iterator[Callable[..., Scene]]:
                 scene.drop_beside()
 
 
-def fingerprint(database: Database) -> dict[str, Any]:
+class Unhurried(Database):
+    """A database whose own settings, such as a statement_timeout, do not hold for who looks at it or changes it here."""
+
+    settings = " ".join(
+        f"-c {setting}"
+        for setting in (
+            "statement_timeout=0",
+            "lock_timeout=0",
+            "idle_in_transaction_session_timeout=0",
+            "idle_session_timeout=0",
+            "default_transaction_read_only=off",
+            "search_path=public",
+        )
+    )
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database.server, database.name)
+
+    @contextlib.contextmanager
+    def connected(self, user: str | None = None) -> Iterator[Any]:
+        connection = self.server.connect(self.name, user, PASSWORD if user else None, options=self.settings)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def fingerprint(of: Database) -> dict[str, Any]:
     """Return everything that a database is and holds: each table's rows, sequences, large objects, definitions with owners and grants, and its properties."""
+    database = Unhurried(of)
     found: dict[str, Any] = {f"rows of {schema}.{name}": digest for (schema, name), digest in _contents(database).items()}
     for schema, name in database.rows(_SEQUENCES):
         found[f"sequence {schema}.{name}"] = database.rows(f"SELECT last_value, is_called FROM {quoted(schema)}.{quoted(name)}")
     found["large objects"] = database.rows("SELECT oid, md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY oid")
     found["definitions"] = _definitions(database)
     found["properties"] = database.value(_PROPERTIES)
+    found["grants"] = database.value(_GRANTS)
     found["comment"] = database.value(_COMMENT)
     found["settings"] = database.rows(_SETTINGS)
     return found
@@ -285,7 +318,7 @@ def _contents(database: Database) -> dict[tuple[str, str], tuple[int, str]]:
     """Return the number of rows of each table with a digest of their sorted text."""
     found = {}
     with database.connected() as connection, connection.cursor() as cursor:
-        cursor.execute("SET timezone = 'UTC'; SET extra_float_digits = 3; SET search_path = pg_catalog; SET row_security = off; SET statement_timeout = 0")
+        cursor.execute("SET timezone = 'UTC'; SET extra_float_digits = 3; SET search_path = pg_catalog; SET row_security = off")
         cursor.execute(_TABLES)
         for schema, name in cursor.fetchall():
             counter = _Counter()
@@ -307,6 +340,7 @@ def _definitions(database: Database) -> list[str]:
     """Return what pg_dump prints of everything but rows."""
     server = database.server
     login = {"PGHOST": server.host, "PGPORT": str(server.port), "PGUSER": server.superuser, "PGPASSWORD": server.password, "PGDATABASE": database.name}
+    login["PGOPTIONS"] = Unhurried.settings
     command = [server.installation.program("pg_dump"), "--schema-only"]
     answer = subprocess.run(command, env={**os.environ, **login}, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
