@@ -99,6 +99,18 @@ def drop_database(session: Session, oid: int, name: str) -> None:
         session.execute(f"DROP DATABASE IF EXISTS {quote_identifier(name)} WITH (FORCE)")
 
 
+def drop_copy(session: Session, oid: int, name: str) -> None:
+    """Drop a database that was loaded from an archive, with its subscriptions, which would keep it: what they would read from is the original's and stays."""
+    subscriptions = session.rows("SELECT s.subname::text FROM pg_catalog.pg_subscription AS s WHERE s.subdbid = %(oid)s::pg_catalog.oid", {"oid": oid})
+    if subscriptions:
+        with Session(dataclasses.replace(session.login, database=name)) as inside:
+            for (subscription,) in subscriptions:
+                inside.execute(f"ALTER SUBSCRIPTION {quote_identifier(subscription)} DISABLE")
+                inside.execute(f"ALTER SUBSCRIPTION {quote_identifier(subscription)} SET (slot_name = NONE)")
+                inside.execute(f"DROP SUBSCRIPTION {quote_identifier(subscription)}")
+    drop_database(session, oid, name)
+
+
 def end_sessions(session: Session, oids: t.Collection[int]) -> list[str]:
     """End the sessions in these databases; return a description of each that this role may not end.
 

@@ -134,7 +134,7 @@ class _Swap:
         plan = self._plan
         self._sessions.close_live()
         for stale in plan.predecessors.stale:
-            databases.drop_database(self._maintenance, stale.oid, stale.name)
+            databases.drop_copy(self._maintenance, stale.oid, stale.name)
         if plan.predecessors.swapped:
             return self._finish(*self._look_at_swapped())
         shadow = self._loaded_shadow()

@@ -162,11 +162,11 @@ class ShadowLoader:
     def drop(self, shadow: Shadow) -> str | None:
         """Drop a shadow; return its name if it may still be there, which is then for a person to drop."""
         try:
-            databases.drop_database(self._maintenance, shadow.oid, shadow.name)
+            databases.drop_copy(self._maintenance, shadow.oid, shadow.name)
         except BackupError:
             # The session may have gone with the server; the server may be back.
             with contextlib.suppress(BackupError), Session(self._maintenance.login) as again:
-                databases.drop_database(again, shadow.oid, shadow.name)
+                databases.drop_copy(again, shadow.oid, shadow.name)
                 return None
             return shadow.name
         return None
