@@ -27,7 +27,6 @@ _SUPERUSERS_ONLY = {
     "TEXT SEARCH TEMPLATE": "only superusers may create text search templates",
     "PUBLICATION TABLES IN SCHEMA": "only superusers may publish the tables of schemas",
 }
-_SUBSCRIPTIONS_BY_ROLE_SINCE = 16
 _ABOUT_OTHERS = ("COMMENT", "ACL", "SECURITY LABEL")
 # Of these a database-wide strategy restores all, a schema swap only those that live in a schema.
 _OF_NO_SCHEMA = "-"
@@ -48,7 +47,7 @@ def forbidden_entries(
     contents: ArchiveContents,
     *,
     superuser: bool,
-    server_major: int,
+    may_subscribe: bool,
     extensions: t.Mapping[str, bool],
     for_all_tables: t.Collection[str],
 ) -> list[Skipped]:
@@ -63,8 +62,8 @@ def forbidden_entries(
         reason = _SUPERUSERS_ONLY.get(entry.kind)
         if entry.kind == "EXTENSION" and extensions.get(extension_name(entry)):
             reason = "only superusers may create this extension"
-        elif entry.kind == "SUBSCRIPTION" and server_major < _SUBSCRIPTIONS_BY_ROLE_SINCE:
-            reason = "only superusers may create subscriptions"
+        elif entry.kind == "SUBSCRIPTION" and not may_subscribe:
+            reason = "only superusers and members of pg_create_subscription may create subscriptions"
         elif entry.kind == "PUBLICATION" and any(entry.label.startswith(f"- {name} ") for name in for_all_tables):
             reason = "only superusers may publish all tables"
         if reason:

@@ -14,6 +14,11 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postg
 
 _RIGHTS = "SELECT r.rolsuper, r.rolsuper OR r.rolcreatedb FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user"
 
+_SUBSCRIBES = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_roles AS r
+                WHERE (r.rolname = current_user AND r.rolsuper) OR (r.rolname = 'pg_create_subscription' AND pg_catalog.pg_has_role(r.oid, 'USAGE')))
+"""
+
 _HANGS_ON = """
 SELECT (SELECT pg_catalog.array_agg(s.slot_name::text ORDER BY 1) FROM pg_catalog.pg_replication_slots AS s WHERE s.database = %(name)s),
        (SELECT pg_catalog.array_agg(s.subname::text ORDER BY 1) FROM pg_catalog.pg_subscription AS s WHERE s.subdbid = %(oid)s::pg_catalog.oid),
@@ -51,6 +56,11 @@ def read_rights(session: Session) -> tuple[bool, bool]:
     """Return whether this role is a superuser, and whether it may create databases."""
     superuser, createdb = session.row(_RIGHTS)
     return bool(superuser), bool(createdb)
+
+
+def may_subscribe(session: Session) -> bool:
+    """Say whether this role may create subscriptions: before 16 no member of a role may, only superusers."""
+    return bool(session.row(_SUBSCRIBES)[0])
 
 
 def read_what_hangs_on(session: Session, name: str, oid: int) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

@@ -221,7 +221,7 @@ class RestorePlanner:
             else forbidden_entries(
                 opened.contents,
                 superuser=target.capabilities.superuser,
-                server_major=target.server.major,
+                may_subscribe=target_facts.may_subscribe(session),
                 extensions=extensions,
                 for_all_tables=opened.demands.for_all_tables,
             )

@@ -66,7 +66,7 @@ def contents(listing: str = LISTING) -> ArchiveContents:
 
 
 def forbidden(**changes: object) -> dict[str, str]:
-    facts = {"superuser": False, "server_major": 17, "extensions": EXTENSIONS, "for_all_tables": ("My Pub",), **changes}
+    facts = {"superuser": False, "may_subscribe": True, "extensions": EXTENSIONS, "for_all_tables": ("My Pub",), **changes}
     return {str(found.entry): found.reason for found in forbidden_entries(contents(), **facts)}  # type: ignore[arg-type]
 
 
@@ -96,11 +96,11 @@ def test_what_only_superusers_create_is_named_with_all_that_is_about_it() -> Non
     }
 
 
-@pytest.mark.parametrize(("major", "named"), [(15, True), (16, False)])
-def test_subscriptions_are_for_superusers_before_16(major: int, named: bool) -> None:
-    found = forbidden(server_major=major)
+@pytest.mark.parametrize("may_subscribe", [True, False])
+def test_subscriptions_are_for_those_who_may(may_subscribe: bool) -> None:
+    found = forbidden(may_subscribe=may_subscribe)
     for entry in ("SUBSCRIPTION - sub app", "COMMENT - SUBSCRIPTION sub app", "SECURITY LABEL - SUBSCRIPTION sub app"):
-        assert (entry in found) is named
+        assert (entry in found) is not may_subscribe
 
 
 def test_an_extension_that_the_server_does_not_have_is_no_matter_of_rights() -> None:
