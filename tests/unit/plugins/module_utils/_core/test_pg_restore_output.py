@@ -20,7 +20,13 @@ def ignored(count: int) -> str:
     ("messages", "expected"),
     [
         ([*TIMEOUT, ignored(1)], True),
-        ([*TIMEOUT, *TIMEOUT, *TIMEOUT, ignored(3)], True),
+        # Two jobs: each of them prints it, and it is counted for the first session and for the last.
+        ([*TIMEOUT, *TIMEOUT, *TIMEOUT, *TIMEOUT, ignored(2)], True),
+        ([*TIMEOUT, *TIMEOUT, *TIMEOUT, *TIMEOUT, ignored(3)], False),
+        ([*TIMEOUT, *TIMEOUT, *OTHER, *TIMEOUT, *TIMEOUT, ignored(3)], False),
+        ([*TIMEOUT, f"pg_restore: {OTHER[0]}", *TIMEOUT, ignored(2)], False),
+        ([*TIMEOUT, ignored(0)], False),
+        ([*TIMEOUT, ignored(1), ignored(1)], False),
         ([*TIMEOUT, *OTHER, ignored(2)], False),
         ([*OTHER, ignored(1)], False),
         # One that was not printed.
