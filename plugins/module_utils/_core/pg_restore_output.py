@@ -13,6 +13,7 @@ import typing as t
 
 _ERROR = "error: "
 _UNKNOWN_PARAMETER = 'unrecognized configuration parameter "transaction_timeout"'
+_ITS_COMMAND = "Command was: SET transaction_timeout = 0;"
 _IGNORED = re.compile(r"warning: errors ignored on restore: (?P<count>\d+)")
 # Its own session sets the timeout, and again when it takes over from its jobs; what the sessions of the jobs begin with it prints but does not count.
 _COUNTED_AT_MOST = 2
@@ -28,3 +29,8 @@ def is_only_about_unknown_parameter(messages: t.Sequence[str]) -> bool:
     if not errors or not all(_UNKNOWN_PARAMETER in message for message in errors) or len(counted) != 1:
         return False
     return 1 <= counted[0] <= min(_COUNTED_AT_MOST, len(errors))
+
+
+def telling(messages: t.Iterable[str]) -> list[str]:
+    """Return the messages without those that are known to mean nothing, which may be the first of many."""
+    return [message for message in messages if _UNKNOWN_PARAMETER not in message and message != _ITS_COMMAND]

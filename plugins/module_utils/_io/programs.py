@@ -232,10 +232,10 @@ class Program:
         prefix = f"{self.name}: "
         return [line.removeprefix(prefix) for line in text.splitlines() if line.strip()]
 
-    def failure(self, status: int) -> str:
-        """Say how the program ended and what it gave as the reason."""
+    def failure(self, status: int, messages: t.Sequence[str] | None = None) -> str:
+        """Say how the program ended and what it gave as the reason; ``messages`` are those of its messages that tell something (None: all)."""
         ended = f"was ended by signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"ended with status {status}"
-        said = " ".join(self.messages()[:5])
+        said = " ".join((self.messages() if messages is None else messages)[:5])
         return f"{self.name} {ended}" + (f": {said}" if said else "")
 
     def _read_stderr(self) -> None:

@@ -21,7 +21,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.dat
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, DatabaseError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.inherited import inherited_properties
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pg_restore_output import is_only_about_unknown_parameter
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pg_restore_output import is_only_about_unknown_parameter, telling
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import (
     database_statements,
     lost_owners,
@@ -217,7 +217,7 @@ class ShadowLoader:
                 status = program.wait()
         self._limit.check()
         if status != 0 and not (tolerant and is_only_about_unknown_parameter(program.messages())):
-            raise BackupError(f"The archive could not be loaded: {program.failure(status)}.")
+            raise BackupError(f"The archive could not be loaded: {program.failure(status, telling(program.messages()))}.")
 
     @contextlib.contextmanager
     def _watched(self, shadow: Shadow) -> t.Iterator[None]:

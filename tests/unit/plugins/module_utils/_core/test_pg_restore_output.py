@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pg_restore_output import is_only_about_unknown_parameter
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pg_restore_output import is_only_about_unknown_parameter, telling
 
 TIMEOUT = ['error: could not execute query: ERROR:  unrecognized configuration parameter "transaction_timeout"', "Command was: SET transaction_timeout = 0;"]
 OTHER = ['error: could not execute query: ERROR:  type "citext" does not exist', "Command was: CREATE TABLE public.t (a citext);"]
@@ -40,3 +40,8 @@ def ignored(count: int) -> str:
 )
 def test_one_error_is_known_to_mean_nothing(messages: list[str], expected: bool) -> None:
     assert is_only_about_unknown_parameter(messages) is expected
+
+
+def test_what_means_nothing_does_not_hide_what_does() -> None:
+    assert telling([*TIMEOUT, *TIMEOUT, *OTHER, *TIMEOUT, ignored(3)]) == [*OTHER, ignored(3)]
+    assert telling([]) == []
