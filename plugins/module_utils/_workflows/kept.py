@@ -45,7 +45,7 @@ def find_kept(session: Session, live: Session | None, target: Target) -> list[Ke
     found = [
         Kept("database", database.oid, database.name, database.comment)
         for database in databases.list_databases(session)
-        if _is_kept(database.comment) and t.cast(RestoreMark, database.comment.restore).database == target.database and database.oid != target.oid
+        if _is_kept(database.comment) and t.cast(RestoreMark, database.comment.restore).database == target.database and database.name != target.database
     ]
     if live:
         found += [Kept("schema", schema.oid, schema.name, schema.comment) for schema in schemas.list_schemas(live) if _is_kept(schema.comment)]
