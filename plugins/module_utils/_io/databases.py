@@ -29,7 +29,7 @@ SELECT d.oid::bigint, d.datname::text, pg_catalog.pg_get_userbyid(d.datdba)::tex
 
 # Background workers are not people's sessions; RENAME and DROP send those away themselves.
 _SESSIONS = """
-SELECT a.pid, a.usename::text, a.application_name, a.client_addr::text FROM pg_catalog.pg_stat_activity AS a
+SELECT a.pid, a.usename::text, a.application_name, pg_catalog.host(a.client_addr) FROM pg_catalog.pg_stat_activity AS a
  WHERE a.datid = ANY (CAST(%(oids)s AS pg_catalog.oid[])) AND a.pid <> pg_catalog.pg_backend_pid()
    AND (a.backend_type = 'client backend' OR a.backend_type IS NULL)
 """
