@@ -27,6 +27,7 @@ import pytest
 
 from harness.ansible_runner import AnsibleRunner
 from harness.postgres import PostgresServer, installation
+from harness.waiting import NotYet, wait_for
 from system import zoo
 from system.restoring import ListedDatabase, Scene, Unhurried, fingerprint, scenes
 from system.scenes import MAJORS, PASSWORD, STORE_SECRET, Bucket, Database, Folder, Store, quoted
@@ -189,7 +190,7 @@ def test_the_zoo_comes_back_and_goes_again(
     assert "-public.later: 1 rows" in plan.output
     assert "+public.child: 1 rows" in plan.output
 
-    began = dt.datetime.now(dt.timezone.utc)
+    began = dt.datetime.now(dt.UTC)
     first = scene.restore().require_success()
     assert_account(first, manifest, scene, began)
     assert content(database) == of_the_archive(whole)
@@ -251,7 +252,7 @@ def assert_account(result: dict[str, Any], manifest: dict[str, Any], scene: Scen
     # The states, each at its time.
     assert [found["state"] for found in result["states"]] == STATES
     times = [dt.datetime.fromisoformat(found["at"]) for found in result["states"]]
-    inside = [began, *times, dt.datetime.now(dt.timezone.utc)]
+    inside = [began, *times, dt.datetime.now(dt.UTC)]
     assert inside == sorted(inside)
     assert result["duration"] == pytest.approx(sum(found["seconds"] for found in result["states"]), abs=0.5)
     (journal,) = scene.journals()
@@ -480,3 +481,314 @@ def test_a_plain_owner_does_the_whole_thing_whatever_is_set_on_it(make_scene: Ca
     assert content(database) == before
     scene.finalize(keep_previous=0).require_success()
     assert scene.beside() == []
+
+
+# What only a superuser may create.
+
+
+@pytest.fixture
+def of_a_superuser(make_database: Callable[..., Database], pg: PostgresServer) -> Iterator[Database]:
+    """A database with everything that a plain owner may not have, each with a comment."""
+    database = make_database(pg)
+    database.execute(
+        "CREATE TABLE users AS SELECT g AS id FROM generate_series(1, 100) AS g",
+        "CREATE FUNCTION look() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
+        'CREATE EVENT TRIGGER "On look" ON ddl_command_end EXECUTE FUNCTION look()',
+        "COMMENT ON EVENT TRIGGER \"On look\" IS 'an event trigger'",
+        'CREATE PUBLICATION "All of it" FOR ALL TABLES',
+        "COMMENT ON PUBLICATION \"All of it\" IS 'a publication'",
+        "CREATE PUBLICATION of_users FOR TABLE users",
+        "CREATE SUBSCRIPTION sub CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false, slot_name = NONE)",
+        "COMMENT ON SUBSCRIPTION sub IS 'a subscription'",
+    )
+    yield database
+    database.execute("DROP SUBSCRIPTION sub")
+
+
+@pytest.mark.every_major
+def test_what_a_role_may_not_create_is_refused_or_left_out_by_name(
+    make_scene: Callable[..., Scene], of_a_superuser: Database, make_database: Callable[..., Database], folder: Folder
+) -> None:
+    make_scene(of_a_superuser, folder).back_up()
+    database = make_database(of_a_superuser.server)
+    owner = database.role("CREATEDB")
+    database.execute(f"ALTER DATABASE {database.name} OWNER TO {owner}")
+    scene = make_scene(database, folder, user=owner, more={"same_database": None, "ownership": "operator"}).tag()
+    (refusal,) = scene.refusals()
+    assert f"The role {owner} may not create 6 of the archive's entries: " in refusal
+    result = scene.restore(unrestorable="skip").require_success()
+    left_out = {entry["entry"]: entry["reason"] for entry in result["skipped_entries"]}
+    assert left_out == {
+        "EVENT TRIGGER - On look postgres": "only superusers may create event triggers",
+        'COMMENT - EVENT TRIGGER "On look" postgres': "its event trigger is not restored",
+        "PUBLICATION - All of it postgres": "only superusers may publish all tables",
+        'COMMENT - PUBLICATION "All of it" postgres': "its publication is not restored",
+        "SUBSCRIPTION - sub postgres": "only superusers and members of pg_create_subscription may create subscriptions",
+        "COMMENT - SUBSCRIPTION sub postgres": "its subscription is not restored",
+    }
+    for entry in left_out:
+        assert entry.partition(" - ")[2].rpartition(" ")[0] in refusal
+    assert database.rows("SELECT pubname FROM pg_publication") == [("of_users",)]
+    assert database.value("SELECT count(*) FROM users") == 100
+
+    scene.roll_back().require_success()
+    before = scene.look()
+    scene.nothing_left(scene.restore(unrestorable="attempt"), before, says=("The archive could not be loaded: ", "superuser"), wrote=True)
+
+
+def test_a_copy_with_a_subscription_can_be_dropped_and_leaves_the_slot_alone(
+    make_scene: Callable[..., Scene], of_a_superuser: Database, database: Database, folder: Folder
+) -> None:
+    of_a_superuser.execute("ALTER SUBSCRIPTION sub SET (slot_name = 'somebody_s')")
+    try:
+        make_scene(of_a_superuser, folder).back_up()
+    finally:
+        of_a_superuser.execute("ALTER SUBSCRIPTION sub SET (slot_name = NONE)")
+    scene = make_scene(database, folder, more={"same_database": None}).tag()
+    before = scene.look()
+    outcome = scene.restore(checks={"min_rows": {"users": 101}})
+    scene.nothing_left(outcome, before, says=("users", "The live database was not touched."), wrote=True)
+    assert "could not be dropped" not in outcome.message
+
+
+# Other versions, other makers.
+
+
+@pytest.mark.parametrize("how", ["kept", "streamed"])
+def test_a_newer_client_restores_into_an_older_server(
+    make_scene: Callable[..., Scene],
+    postgres: Callable[[int], PostgresServer],
+    make_database: Callable[..., Database],
+    bucket: Bucket,
+    tmp_path: Path,
+    how: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    """From 17 on pg_restore sets a parameter that older servers do not know, and exactly that is overlooked."""
+    older, newer = [major for major in MAJORS if major < 17], [major for major in MAJORS if major >= 17]
+    if not older or not newer:
+        pytest.skip("This needs a server before 17 and a client from 17 on.")
+    database = make_database(postgres(older[-1]))
+    database.execute(_CONTENT)
+    more = {"pg_bin_dir": str(installation(newer[0]).bin_dir)}
+    if how == "streamed":
+        more["spool_directory"] = str(request.getfixturevalue("tiny"))
+    scene = make_scene(database, bucket, more=more).tag()
+    whole = content(database)
+    scene.back_up(pg_bin_dir=more["pg_bin_dir"])
+    database.execute(*_DAMAGE)
+    result = scene.restore().require_success()
+    assert result["client"]["version"].startswith(f"{newer[0]}.")
+    assert content(database) == whole
+
+    # An error of another kind is not.
+    database.execute("CREATE TABLE fussy AS SELECT 1 AS a", f"ALTER TABLE fussy ADD CHECK (current_database() = '{database.name}')")
+    (tmp_path / "fussy.dump").write_bytes(dump(database))
+    before = scene.look()
+    outcome = scene.restore(backup=str(tmp_path / "fussy.dump"), same_database=None)
+    scene.nothing_left(outcome, before, says=("The archive could not be loaded: ", "fussy"), wrote=True)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[Path]:
+    """A directory that has no room."""
+    directory = tmp_path / "tiny"
+    directory.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", directory], capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"No file system could be mounted: {mounted.stderr.strip()}")
+    (directory / "full").write_bytes(b"x" * 4096)
+    yield directory
+    subprocess.run(["umount", directory], check=True)
+
+
+def test_where_there_is_no_room_the_archive_is_streamed_and_proved_all_the_same(damaged: Scene, original: Original, bucket: Bucket, tiny: Path) -> None:
+    original.into(bucket)
+    folder, damaged.store = damaged.store, bucket
+    outcome = damaged.restore(spool_directory=str(tiny))
+    result = outcome.require_success()
+    assert content(damaged.database) == original.content
+    assert result["proof"]["level"] == "content"
+    assert {row["content"] for row in result["proof"]["tables"]} == {"equal"}
+    assert f"{tiny} has no room for" in " ".join(outcome.output.split())
+    assert [path.name for path in tiny.iterdir()] == ["full"]
+    # A directory's archive needs no room: it is read where it lies.
+    damaged.store = folder
+    assert "has no room" not in damaged.restore(spool_directory=str(tiny), skip_safety_backup="i_accept_data_loss").output
+
+
+def dump(database: Database, *options: str) -> bytes:
+    """Dump a database as somebody would who has nothing but pg_dump."""
+    server = database.server
+    login = {"PGHOST": server.host, "PGPORT": str(server.port), "PGUSER": server.superuser, "PGPASSWORD": server.password}
+    command = [server.installation.program("pg_dump"), "--format=custom", *options, database.name]
+    return subprocess.run(command, env={**os.environ, **login}, capture_output=True, check=True).stdout
+
+
+def test_an_archive_of_somebody_else_s(make_scene: Callable[..., Scene], database: Database, bucket: Bucket, tmp_path: Path) -> None:
+    """By path and by address; it is whole, and the result says that nobody can say more of it."""
+    database.execute(_CONTENT)
+    whole = content(database)
+    (tmp_path / "workon.dump").write_bytes(dump(database))
+    bucket.write("elsewhere/founding_2026-01-08_103000.dump", dump(database, "--no-owner"))
+    scene = make_scene(database, bucket, more={"same_database": None}).tag()
+    for backup in (str(tmp_path / "workon.dump"), f"s3://{bucket.name}/elsewhere/founding_2026-01-08_103000.dump"):
+        database.execute("DELETE FROM missions")
+        outcome = scene.restore(backup=backup, checks={"min_rows": {"missions": 300}})
+        result = outcome.require_success()
+        assert content(database) == whole
+        assert (result["backup"]["manifest"], result["proof"]["level"], result["data_loss_window"]) == (False, "none", None)
+        (unproved,) = result["proof"]["unproved"]
+        assert unproved.startswith("The archive has no manifest: that it is whole was proved by decoding it and by loading it without an error, but not that")
+        assert "its content could not be compared with a manifest, 1 of 1 checks passed." in result["msg"]
+        assert "The archive has no manifest" in " ".join(outcome.output.split())
+        assert result["safety_backup"]["key"].startswith(f"{database.name}-staging_")
+
+
+# Checks.
+
+
+class Application:
+    """An application's health endpoint, which asks its database, and says so as long as it is told to."""
+
+    def __init__(self) -> None:
+        self.status, self.asked = 200, 0
+        application = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                application.asked += 1
+                self.send_response(application.status)
+                self.end_headers()
+
+            def log_message(self, *arguments: object) -> None:
+                """Print nothing."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/healthz"
+
+    def __enter__(self) -> Application:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def test_checks_before_the_swap_and_after_it(damaged: Scene, original: Original) -> None:
+    scene = damaged
+    before = scene.look()
+    with Application() as application:
+        http_check = {"name": "The application is well", "url": application.url, "within": 0}
+        checks = {"min_rows": [{"name": "Enough missions", "table": "missions", "rows": 301}], "http": [http_check]}
+        outcome = scene.restore(checks=checks)
+        scene.nothing_left(outcome, before, says=("Not as it should be: Enough missions: ", "The live database was not touched."), wrote=True)
+        assert application.asked == 0
+        assert [state["state"] for state in outcome.result["states"]] == ["locked", "saved", "created", "loaded", "failed"]
+        assert [check["passed"] for check in outcome.result["checks"]] == [False]
+
+        application.status = 503
+        checks = {"min_rows": {"missions": 300}, "http": [http_check]}
+        outcome = scene.restore(checks=checks)
+        rejected = only(scene.beside(), "rejected")
+        scene.nothing_left(outcome, before, says=("The application is well", "is again the one from before", rejected.name), wrote=True)
+        assert application.asked == 1
+        assert (outcome.result["rejected"], len(scene.beside())) == (rejected.name, 1)
+        assert content(Database(scene.database.server, rejected.name)) == original.content
+        assert [state["state"] for state in outcome.result["states"]][-3:] == ["swapped", "swapped_back", "failed"]
+
+        application.status = 200
+        result = scene.restore(checks=checks).require_success()
+        assert [(check["name"], check["passed"]) for check in result["checks"]][-1] == ("The application is well", True)
+        assert "2 of 2 checks passed." in result["msg"]
+        assert content(scene.database) == original.content
+    assert [journal[-1]["state"] for journal in sorted(scene.journals(), key=lambda journal: journal[0]["ts"])] == ["failed", "failed", "done"]
+    scene.no_secrets()
+
+
+# Others at work in the database.
+
+
+@pytest.mark.slow
+def test_a_session_that_may_not_be_ended_ends_the_restore(make_scene: Callable[..., Scene], original: Original, database: Database, folder: Folder) -> None:
+    original.into(folder)
+    owner = database.role("CREATEDB")
+    database.execute(f"ALTER DATABASE {database.name} OWNER TO {owner}", f"GRANT pg_read_all_data TO {owner}", _CONTENT, *_DAMAGE)
+    scene = make_scene(database, folder, user=owner, more={"same_database": None, "ownership": "operator"}).tag()
+    before = scene.look()
+    with database.connected() as connection, connection.cursor() as cursor:
+        cursor.execute("SET application_name = 'the superuser at work'")
+        outcome = scene.restore(skip_safety_backup="i_accept_data_loss")
+        cursor.execute("SELECT 'still there'")
+    scene.nothing_left(outcome, before, says=("The names could not be exchanged", "nothing was changed", "Still connected: the superuser at work."), wrote=True)
+    scene.restore(skip_safety_backup="i_accept_data_loss").require_success()
+    assert database.value("SELECT count(*) FROM missions") == 300
+
+
+class Reader:
+    """A client that connects, reads everything, and connects again, without a pause."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.seen: set[tuple[int, int, bool]] = set()
+        self.reads, self.errors = 0, 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Reader:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with self._database.connected() as connection, connection.cursor() as cursor:
+                    for _time in range(3):
+                        cursor.execute("SELECT count(*), sum(id), to_regclass('later') IS NULL FROM users")
+                        self.seen.add(cursor.fetchone())
+                        self.reads += 1
+            except psycopg2.Error:
+                self.errors += 1
+
+
+def test_clients_that_hammer_see_all_old_or_all_new(damaged: Scene) -> None:
+    old, new = (200, 30000, False), (300, 45150, True)
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(Reader(damaged.database)) for _number in range(8)]
+        damaged.restore().require_success()
+        for reader in readers:
+            reads = reader.reads
+            wait_for(lambda reader=reader, reads=reads: _require(reader.reads > reads + 3), "A client reads after the swap")
+        damaged.roll_back().require_success()
+    assert set.union(*(reader.seen for reader in readers)) == {old, new}
+    for reader in readers:
+        assert reader.seen == {old, new}
+        # It is sent away once or twice at each of the two exchanges, and gets in again.
+        assert reader.errors <= 20 < reader.reads
+
+
+def _require(condition: bool) -> None:
+    if not condition:
+        raise NotYet("Not yet.")
+
+
+def test_one_restore_into_a_database_at_a_time(damaged: Scene, original: Original) -> None:
+    scene = damaged
+    with scene.database.locked("users"):
+        first = scene.start()
+        scene.database.wait_for_session("wait_event_type = 'Lock'")
+        before = scene.databases()
+        (refusal,) = (refusal for refusal in scene.refusals() if refusal.startswith("Another restore"))
+        assert re.match(
+            rf"Another restore into the database {scene.database.name} is running \(server process \d+, role postgres, "
+            r"workon.postgresql_backup restore on .+, process \d+, from 127.0.0.1, since 2\d{3}-",
+            refusal,
+        )
+        assert scene.databases() == before
+    first.finish().require_success()
+    assert content(scene.database) == original.content
