@@ -221,8 +221,13 @@ def test_the_zoo_comes_back_and_goes_again(
 
     kept = {first["previous"], back["rejected"]}
     assert {found["name"] for found in scene.plan(state="finalized")["kept"]} == kept
+    foreign = [make_database(pg, f"{database.name}__p_0badcafe"), make_database(pg, f"{database.name}__x_deadbeef")]
+    mark = {**rejected.mark, "database": "another"}
+    make_scene(foreign[1], folder).comment(f"[workon.postgresql_backup {json.dumps({'restore': mark})}]")
     end = scene.finalize(keep_previous=0).require_success()
-    assert (set(end["dropped"]), end["kept"], scene.beside()) == (kept, [], [])
+    assert (set(end["dropped"]), end["kept"]) == (kept, [])
+    # Who is only called like ours, and who belongs to another database's restore, stays.
+    assert {found.name for found in scene.beside()} == {found.name for found in foreign}
     assert scene.look().oid == now.oid
     scene.no_secrets()
 
@@ -646,6 +651,36 @@ def test_an_archive_of_somebody_else_s(make_scene: Callable[..., Scene], databas
 
 
 # Checks.
+
+
+def test_what_was_loaded_must_be_what_was_backed_up(make_scene: Callable[..., Scene], database: Database, folder: Folder) -> None:
+    """A load can change what it has loaded: here it computes a view that does more than look."""
+    database.execute(
+        "CREATE TABLE places AS SELECT g AS id, 0 AS visits FROM generate_series(1, 2) AS g",
+        "CREATE FUNCTION visit() RETURNS int LANGUAGE sql AS 'UPDATE public.places SET visits = visits + 1 WHERE id = 1 RETURNING visits'",
+        "CREATE MATERIALIZED VIEW visited AS SELECT visit()",
+    )
+    scene = make_scene(database, folder).tag()
+    scene.back_up()
+    before = scene.look()
+    outcome = scene.restore()
+    says = ("What was loaded is not what was backed up: Table public.places has the expected 2 rows, but their content differs.", "was not touched.")
+    scene.nothing_left(outcome, before, says=says, wrote=True)
+    assert [row["content"] for row in outcome.result["proof"]["tables"]] == ["different"]
+    # Who asks for less gets less, and is told so.
+    counted = scene.restore(fingerprint="counts").require_success()
+    assert counted["proof"]["level"] == "counts"
+    assert counted["proof"]["unproved"] == ["Rows were counted, their content was not compared."]
+
+
+def test_a_restore_that_takes_too_long_is_stopped(make_scene: Callable[..., Scene], database: Database, folder: Folder, tmp_path: Path) -> None:
+    slow_elsewhere = f"CHECK (CASE WHEN current_database() = '{database.name}' THEN true ELSE pg_sleep(60) IS NOT NULL END)"
+    database.execute(f"CREATE TABLE slow (a int {slow_elsewhere})", "INSERT INTO slow VALUES (1)")
+    (tmp_path / "slow.dump").write_bytes(dump(database))
+    scene = make_scene(database, folder, more={"same_database": None}).tag()
+    before = scene.look()
+    outcome = scene.restore(backup=str(tmp_path / "slow.dump"), timeout=6)
+    scene.nothing_left(outcome, before, says=("did not end within timeout (6 seconds), so it was stopped and the live database was not touched.",), wrote=True)
 
 
 class Application:
