@@ -132,8 +132,9 @@ class Running:
             try:
                 self._child.wait(seconds)
             except subprocess.TimeoutExpired:
+                printed = self._log.read_text()[-4000:]
                 self.stop()
-                raise AssertionError(f"{self._module} did not end within {seconds:g} s. It printed:\n{self._log.read_text()[-4000:]}") from None
+                raise AssertionError(f"{self._module} did not end within {seconds:g} s. It printed:\n{printed}") from None
             output = self._log.read_text()
             verdict, result = _result(output)
             self._runner.require_no_secret(output)

@@ -140,6 +140,19 @@ def test_where_no_other_database_can_be_reached_the_schemas_are_exchanged(
     assert roles.as_application() == sound
 
 
+def test_a_failed_smoke_check_gives_the_schemas_back(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder) -> None:
+    roles = without_createdb
+    scene, _sound = damaged(make_scene, roles, folder)
+    broken = roles.as_application()
+    outcome = scene.restore(checks={"http": [{"name": "The shop is well", "url": "http://127.0.0.1:9/healthz", "within": 1}]})
+    assert outcome.failed
+    assert "The shop is well" in outcome.message
+    assert "The schemas are again those from before" in outcome.message
+    assert "public__x_" in outcome.result["rejected"]
+    assert roles.as_application() == broken
+    assert len(scene.finalize(keep_previous=0).require_success()["dropped"]) == 2
+
+
 def test_a_superuser_may_ask_for_each(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder) -> None:
     roles = without_createdb
     # It has to come along into the new schema, or its type would be missing there.
@@ -246,6 +259,8 @@ def test_large_objects_keep_schemas_from_being_exchanged(make_scene: Callable[..
     roles = without_createdb
     roles.as_operator("SELECT lo_from_bytea(4711, 'scan')")
     scene, sound = damaged(make_scene, roles, folder)
+    roles.as_operator("SELECT lo_put(4711, 0, 'lost')", "SELECT lo_create(4712)")
+    roles.as_operator("SELECT lo_unlink(4712)")
     before = scene.look()
     scene.nothing_left(scene.restore(strategy="schema_swap"), before, says=("large objects, which belong to no schema", "Set strategy to auto or in_place"))
     assert scene.restore().require_success()["strategy"]["name"] == "in_place"
@@ -278,7 +293,7 @@ def test_a_database_that_was_lost_comes_back_as_it_was(
     different = {"comment", "properties"}
     assert {fact: value for fact, value in after.items() if fact not in different} == {fact: value for fact, value in before.items() if fact not in different}
     assert after["comment"].startswith('The shop\n[workon.postgresql_backup {"environment": "staging"')
-    for fact in ("datdba", "datacl", "datconnlimit", "encoding", "datcollate"):
+    for fact in ("datdba", "datconnlimit", "encoding", "datcollate"):
         assert after["properties"][fact] == before["properties"][fact]
     stranger = make_database(roles.database.server).role()
     with pytest.raises(Exception, match="permission denied for database"), roles.database.connected(stranger):

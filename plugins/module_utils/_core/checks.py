@@ -146,7 +146,7 @@ class HttpRequest:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
-Check = TablePresent | MinimumRows | MaximumAge | Query | PrismaMigrations | HttpRequest
+Check: t.TypeAlias = "TablePresent | MinimumRows | MaximumAge | Query | PrismaMigrations | HttpRequest"
 
 
 @dataclass(frozen=True)

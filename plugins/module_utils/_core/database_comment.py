@@ -24,8 +24,6 @@ _ENDS = "]"
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _LIKE_PRODUCTION = re.compile(r"prod.*|live")
 
-PRODUCTION = "production"
-
 RestoreRole = t.Literal["shadow", "live", "previous", "rejected"]
 _ROLES = t.get_args(RestoreRole)
 
@@ -34,9 +32,10 @@ _ROLES = t.get_args(RestoreRole)
 class RestoreMark:
     """A database's part in a restore.
 
-    ``role``: ``shadow`` is being loaded (``state`` loading or verified), ``live`` was swapped in (swapped or done), ``previous`` was swapped out,
+    ``role``: ``shadow`` is being loaded (``state`` loading or proved), ``live`` was swapped in (swapped or done), ``previous`` was swapped out,
     ``rejected`` was swapped in and back out. ``database`` is the target's name, ``target_oid`` the OID that bore it when the restore
-    began (0: none did), ``backup`` the backup's id, ``since`` the moment of this mark as RFC 3339.
+    began (0: none did), ``backup`` the backup's id, ``since`` the moment of this mark as RFC 3339,
+    ``options`` a digest of what was asked for that decides what a shadow holds.
     """
 
     restore_id: str
@@ -47,6 +46,7 @@ class RestoreMark:
     backup: str
     since: str
     partner_oid: int = 0
+    options: str = ""
 
     def as_dict(self) -> dict[str, t.Any]:
         return dataclasses.asdict(self)

@@ -13,7 +13,8 @@ import typing as t
 
 _ERROR = "error: "
 _UNKNOWN_PARAMETER = 'unrecognized configuration parameter "transaction_timeout"'
-_ITS_COMMAND = "Command was: SET transaction_timeout = 0;"
+# What follows an error in other lines is the statement, or the row that it was about.
+_OF_THE_PROGRAM = re.compile(r"(pg_restore: )?(error|warning|from TOC entry|while |hint)\b")
 _IGNORED = re.compile(r"warning: errors ignored on restore: (?P<count>\d+)")
 # Its own session sets the timeout, and again when it takes over from its jobs; what the sessions of the jobs begin with it prints but does not count.
 _COUNTED_AT_MOST = 2
@@ -32,5 +33,5 @@ def is_only_about_unknown_parameter(messages: t.Sequence[str]) -> bool:
 
 
 def telling(messages: t.Iterable[str]) -> list[str]:
-    """Return the messages without those that are known to mean nothing, which may be the first of many."""
-    return [message for message in messages if _UNKNOWN_PARAMETER not in message and message != _ITS_COMMAND]
+    """Return the messages without those that are known to mean nothing, and without statements and rows of the archive, which may hold secrets."""
+    return [message for message in messages if _OF_THE_PROGRAM.match(message) and _UNKNOWN_PARAMETER not in message]

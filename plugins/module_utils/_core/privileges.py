@@ -19,7 +19,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.ide
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.shadow import quote_literal
 
 # (grantee, privilege) -> whether the grantee may grant it on; None is PUBLIC.
-_Rights = dict[tuple[str | None, str], bool]
+_Rights: t.TypeAlias = "dict[tuple[str | None, str], bool]"
 
 _LETTERS = {
     "a": "INSERT",

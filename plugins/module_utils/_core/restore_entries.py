@@ -87,13 +87,15 @@ def about_skipped(contents: ArchiveContents, skipped: t.Collection[Skipped]) -> 
     ]
 
 
-def outside_of_schemas(contents: ArchiveContents) -> list[Skipped]:
-    """Return the entries that belong to the whole database: a restore of schemas leaves them as they are."""
+def outside_of_schemas(contents: ArchiveContents, *, large_objects: bool) -> list[Skipped]:
+    """Return the entries that belong to the whole database, which a restore of schemas leaves as it is; ``large_objects`` says that those are restored."""
     kept = ("SCHEMA", "ACL", "COMMENT", "SECURITY LABEL", "DEFAULT ACL")
     return [
         Skipped(entry, "it belongs to the database and not to a schema")
         for entry in contents.entries
-        if entry.label.startswith(f"{_OF_NO_SCHEMA} ") and not (entry.kind in kept and _about_a_schema(entry))
+        if entry.label.startswith(f"{_OF_NO_SCHEMA} ")
+        and not (entry.kind in kept and _about_a_schema(entry))
+        and not (large_objects and _about_large_objects(entry))
     ]
 
 
@@ -141,6 +143,10 @@ def _described(entry: ArchiveEntry) -> str:
 def _plain(label: str) -> str:
     """Leave out what only entries about others have: quotes, and the access method of an operator class or family."""
     return re.sub(r" USING \S+", "", label.replace('"', ""))
+
+
+def _about_large_objects(entry: ArchiveEntry) -> bool:
+    return entry.kind in ("BLOB", "BLOBS", "BLOB METADATA") or entry.label.startswith("- LARGE OBJECT ")
 
 
 def _about_a_schema(entry: ArchiveEntry) -> bool:

@@ -26,7 +26,7 @@ def beside(name: str, part: Part, restore_id: str) -> str:
     return base + suffix
 
 
-def is_beside(candidate: str, name: str, part: Part) -> bool:
+def is_beside(candidate: str, name: str, part: str) -> bool:
     """Say whether a name could be that part of some restore of this target."""
     suffix = candidate[-12:]
-    return bool(_SUFFIX.fullmatch(suffix)) and beside(name, part, suffix[-8:]) == candidate
+    return part in _LETTERS and bool(_SUFFIX.fullmatch(suffix)) and beside(name, part, suffix[-8:]) == candidate

@@ -158,6 +158,9 @@ def is_same_database(manifest: Manifest, target: Target) -> bool:
 def source_refusals(permissions: Permissions, target: Target, manifest: Manifest | None) -> list[str]:
     """Refuse a backup whose origin and the target are not what the user said they are."""
     if manifest is None:
+        if is_production(permissions.environment) and not permissions.allow_cross_environment:
+            unknown = "The archive has no manifest, so nobody knows which environment it is of, and the target is production."
+            return [f"{unknown} Set allow_cross_environment to true if its data belong there."]
         return []
     refusals = []
     same = is_same_database(manifest, target)

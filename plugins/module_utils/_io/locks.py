@@ -18,7 +18,8 @@ _CLASS = 1466906190
 _BACKUP = 20260108
 
 _HOLDER = """
-SELECT a.pid, a.usename, a.application_name, pg_catalog.host(a.client_addr), pg_catalog.to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+SELECT a.pid, a.usename, a.application_name,
+       pg_catalog.host(a.client_addr), pg_catalog.to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
   FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a USING (pid)
  WHERE l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
    AND l.classid::bigint = %(class)s AND l.objid::bigint = %(object)s AND l.objsubid = 2 AND l.granted

@@ -180,11 +180,17 @@ def refused_statements(session: Session, statements: Iterable[str]) -> list[str]
                 if session.lost:
                     raise
                 session.execute("ROLLBACK TO SAVEPOINT rehearsal")
-                refusals.append(f"{statement}: {error.message}")
+                refusals.append(f"{_without_value(statement)}: {error.message}")
     finally:
         if not session.lost:
             session.execute("ROLLBACK")
     return refusals
+
+
+def _without_value(statement: str) -> str:
+    """Return a statement without the value that it sets, which may be a secret of an application's."""
+    setting, separator, _value = statement.partition(" TO ") if " SET " in statement else (statement, "", "")
+    return f"{setting} TO ..." if separator else setting
 
 
 def _object(row: Row) -> ObjectPrivileges:

@@ -76,6 +76,9 @@ RESTORE_SPEC: dict[str, dict[str, t.Any]] = {
     **CHECKS_SPEC,
 }
 
+# Ten years, in hours.
+_LONGEST_KEPT = 87600
+
 _PERMISSIONS = (
     "environment",
     "allow_production",
@@ -116,6 +119,8 @@ def restore(
     secrets.add(*check_secrets(params["checks"]))
     login = login_from(params, f"workon.postgresql_backup restore on {socket.gethostname()}, process {os.getpid()}", secrets)
     permissions = permissions_from(params)
+    if not 0 <= params["keep_previous"] <= _LONGEST_KEPT:
+        raise BackupError(f"keep_previous is {params['keep_previous']}; it is a number of hours. Set it to 0 or more, {_LONGEST_KEPT} at most.")
     with RestoreSessions(login, params["maintenance_database"]) as sessions:
         if params["state"] == "rolled_back":
             return _roll_back(permissions, sessions, params["lock_wait_timeout"], check_mode)
@@ -167,7 +172,7 @@ def _restore(
         outcome = carry_out_restore(plan, sessions, Surroundings(utc_now, secrets.redact, limit, silent, store), journal)
         not_kept = keep_journal(journal, store)
     return restored_result(
-        _facts(plan),
+        {**_facts(plan), "skipped_entries": [found.as_dict() for found in outcome.skipped]},
         proof=outcome.proof,
         checks=[check.as_dict() for check in outcome.checks],
         safety=outcome.safety,

@@ -18,7 +18,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core imp
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.checks import Check, CheckResult, Checks
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, DatabaseError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.prisma import read_status
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts, http
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts, http_request
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.prisma_folder import read_migrations
 
@@ -53,7 +53,7 @@ def run_http_checks(
     *,
     clock: t.Callable[[], float],
     pause: t.Callable[[float], None],
-    fetch: Fetch = http.get,
+    fetch: Fetch = http_request.get,
 ) -> list[CheckResult]:
     """Return the result of every check over HTTP, each tried until it passes or its time is over.
 

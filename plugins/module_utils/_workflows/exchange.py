@@ -30,8 +30,9 @@ _SECONDS_BETWEEN_ROUNDS = 0.05
 # A server that crashed is back after its recovery; what became of the exchange can be known only then.
 _SECONDS_FOR_THE_SERVER = 60
 _SECONDS_BETWEEN_LOOKS = 0.1
-# Somebody is inside, or holds a lock on the database: worth another try.
-_IN_USE = ("55006", "55P03")
+_LOCKED = "55P03"
+# Somebody is inside, holds a lock, or ended the session that renames.
+_WORTH_ANOTHER_TRY = ("55006", _LOCKED, "57P01", None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +74,11 @@ def carry_out_exchange(session: Session, exchange: Exchange) -> None:
                 pid = renamer.backend_pid
                 inside = _try(session, renamer, exchange, oids)
         except DatabaseError as error:
-            reason = error.message
+            locked = error.details.get("sqlstate") == _LOCKED
+            reason = "another session holds a lock on one of the two databases." if locked else error.message
             if _has_happened(session, exchange, pid):
                 return
-            if session.lost or error.details.get("sqlstate") not in (*_IN_USE, None):
+            if session.lost or error.details.get("sqlstate") not in _WORTH_ANOTHER_TRY:
                 raise BackupError(f"The names could not be exchanged, and nothing was changed: {error.message}") from error
             inside = databases.sessions_of(session, oids)
             continue

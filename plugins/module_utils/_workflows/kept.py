@@ -16,11 +16,12 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.dat
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fingerprint import quote_identifier
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import some
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside, is_beside
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_target import Target
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import databases, schemas
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.databases import ServerDatabase
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.schemas import DatabaseSchema
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.exchange import Exchange, Renaming, carry_out_exchange
 
 _KEPT_ROLES = ("previous", "rejected")
@@ -45,10 +46,12 @@ def find_kept(session: Session, live: Session | None, target: Target) -> list[Ke
     found = [
         Kept("database", database.oid, database.name, database.comment)
         for database in databases.list_databases(session)
-        if _is_kept(database.comment) and t.cast(RestoreMark, database.comment.restore).database == target.database and database.name != target.database
+        if _is_kept(database.comment, database.name)
+        and t.cast(RestoreMark, database.comment.restore).database == target.database
+        and database.name != target.database
     ]
     if live:
-        found += [Kept("schema", schema.oid, schema.name, schema.comment) for schema in schemas.list_schemas(live) if _is_kept(schema.comment)]
+        found += [Kept("schema", schema.oid, schema.name, schema.comment) for schema in schemas.list_schemas(live) if _is_kept_schema(schema)]
     return sorted(found, key=lambda kept: kept.mark.since, reverse=True)
 
 
@@ -74,7 +77,7 @@ def exchange_schemas_back(session: Session, before: t.Sequence[Kept], since: str
         if name in present:
             aside[name] = beside(name, "rejected", kept.mark.restore_id)
             schemas.rename_schema(session, name, aside[name])
-            mark = dataclasses.replace(kept.mark, role="rejected", state="rolled_back", since=since, partner_oid=kept.oid)
+            mark = dataclasses.replace(kept.mark, role="rejected", state="rolled_back", since=since, target_oid=present[name].oid, partner_oid=kept.oid)
             schemas.write_schema_comment(session, aside[name], dataclasses.replace(present[name].comment, restore=mark))
         schemas.rename_schema(session, kept.name, name)
         schemas.write_schema_comment(session, name, dataclasses.replace(kept.comment, restore=None))
@@ -94,15 +97,15 @@ def drop_kept(session: Session, live: Session | None, kept: t.Iterable[Kept]) ->
             schemas_of.setdefault(one.mark.restore_id, []).append(one)
             continue
         found = databases.database_by_oid(session, one.oid)
-        if found and _is_kept(found.comment):
-            databases.drop_database(session, one.oid, one.name)
+        if found and _is_kept(found.comment, found.name):
+            databases.drop_copy(session, one.oid, one.name)
     for together in schemas_of.values():
         _drop_schemas(t.cast(Session, live), {one.oid for one in together})
 
 
 def _drop_schemas(session: Session, oids: t.Collection[int]) -> None:
     """Drop schemas with all that is in them, and nothing that is not."""
-    found = [schema.name for schema in schemas.list_schemas(session) if schema.oid in oids and _is_kept(schema.comment)]
+    found = [schema.name for schema in schemas.list_schemas(session) if schema.oid in oids and _is_kept_schema(schema)]
     if not found:
         return
     session.execute("BEGIN")
@@ -121,5 +124,12 @@ def _drop_schemas(session: Session, oids: t.Collection[int]) -> None:
         raise
 
 
-def _is_kept(comment: DatabaseComment) -> bool:
-    return comment.restore is not None and comment.restore.role in _KEPT_ROLES
+def _is_kept(comment: DatabaseComment, name: str) -> bool:
+    """Say whether a restore has kept this, and nobody has given it another name since: then it is somebody's."""
+    mark = comment.restore
+    return mark is not None and mark.role in _KEPT_ROLES and is_beside(name, mark.database, mark.role)
+
+
+def _is_kept_schema(schema: DatabaseSchema) -> bool:
+    """Say whether a restore has kept this very schema: unlike a database's, a schema's comment goes along with dumps, into other databases."""
+    return _is_kept(schema.comment, schema.name) and t.cast(RestoreMark, schema.comment.restore).target_oid == schema.oid

@@ -21,6 +21,8 @@ def schema_swap_obstacles(session: Session, opened: OpenedArchive) -> list[str]:
     user = session.row("SELECT current_user::text")[0]
     present = [found for found in schemas.list_schemas(session) if found.name in wanted]
     obstacles = []
+    if not wanted:
+        obstacles.append("the archive has no object in any schema")
     if opened.contents.large_objects:
         obstacles.append("the archive has large objects, which belong to no schema")
     foreign = [f"{found.name} (its owner is {found.owner})" for found in present if not found.owned]

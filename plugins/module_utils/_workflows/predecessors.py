@@ -9,11 +9,15 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import parse_time
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import is_beside
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_target import Target
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.databases import ServerDatabase, list_databases
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+
+_REPEATED_WITHIN = dt.timedelta(hours=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +48,11 @@ class Predecessors:
         return found
 
 
-def find_predecessors(session: Session, target: Target, backup_id: str) -> Predecessors:
-    """Look for what earlier restores left. The restore's lock must be held, or a running one would look interrupted."""
+def find_predecessors(session: Session, target: Target, backup_id: str | None, options: str, now: dt.datetime) -> Predecessors:
+    """Look for what earlier restores left. The restore's lock must be held, or a running one would look interrupted.
+
+    Only what holds the same backup by its own id (None: it has none), restored with the same ``options``, is gone on with.
+    """
     stale, kept = [], []
     proved: ServerDatabase | None = None
     for database in list_databases(session):
@@ -53,15 +60,21 @@ def find_predecessors(session: Session, target: Target, backup_id: str) -> Prede
         if mark is None:
             if database.unmarked and is_beside(database.name, target.database, "shadow"):
                 stale.append(database)
-        elif mark.database != target.database or database.oid == target.oid:
+        elif mark.database != target.database or database.oid == target.oid or not is_beside(database.name, target.database, mark.role):
+            # Under another name it is somebody's by now.
             continue
         elif mark.role == "shadow":
-            if mark.state == "proved" and proved is None and (mark.backup, mark.target_oid) == (backup_id, target.oid):
+            if mark.state == "proved" and proved is None and (mark.backup, mark.target_oid, mark.options) == (backup_id, target.oid, options):
                 proved = database
             else:
                 stale.append(database)
         else:
             kept.append(database)
     live = target.comment.restore
-    swapped = live is not None and live.role == "live" and live.state == "swapped" and live.backup == backup_id
+    # Whoever repeats an interrupted run does so soon. Later its users have been at work, and a restore means to go back again, with a safety backup.
+    swapped = (
+        live is not None
+        and (live.role, live.state, live.database, live.backup) == ("live", "swapped", target.database, backup_id)
+        and now - parse_time(live.since, "since in the comment") < _REPEATED_WITHIN
+    )
     return Predecessors(tuple(stale), proved, swapped, tuple(kept))

@@ -20,6 +20,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.err
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.journal import Journal
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import format_time
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.proof import Proof
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_entries import Skipped
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import databases
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
@@ -28,7 +29,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import Redact
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.checks import run_database_checks, run_http_checks
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.exchange import Exchange, Renaming, carry_out_exchange
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.kept import exchange_databases_back, find_kept
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.kept import exchange_databases_back, exchange_schemas_back, find_kept
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_in_transaction import TransactionRestore
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan
@@ -57,7 +58,7 @@ class RestoreOutcome:
     previous: str | None
     notes: tuple[str, ...]
     duration: float
-    changed: bool = True
+    skipped: tuple[Skipped, ...]
 
 
 def carry_out_restore(plan: RestorePlan, sessions: RestoreSessions, surroundings: Surroundings, journal: Journal) -> RestoreOutcome:
@@ -102,8 +103,10 @@ def keep_journal(journal: Journal, store: Store | None) -> str | None:
 
 def _save(plan: RestorePlan, sessions: RestoreSessions, surroundings: Surroundings, journal: Journal) -> dict[str, t.Any] | None:
     """Take the safety backup: published and proved before anything is created."""
-    if plan.safety is None or surroundings.store is None or sessions.live is None:
+    if plan.safety is None:
         return None
+    if surroundings.store is None or sessions.live is None:
+        raise BackupError("The safety backup that was planned cannot be taken. Nothing was touched.")
     taken = backup.carry_out(
         plan.safety,
         sessions.live,
@@ -142,6 +145,7 @@ class _Swap:
             proof, checks = self._prove(shadow)
             databases.write_comment(self._maintenance, shadow.name, DatabaseComment(restore=self._mark("shadow", "proved")))
             self._journal.reach("proved", database=shadow.name)
+            self._surroundings.limit.check()
             previous = self._exchange(shadow)
         except BaseException as error:
             self._drop(shadow, error)
@@ -222,8 +226,8 @@ class _Swap:
         name = plan.target.database
         with self._saying_what_is_live():
             try:
-                with Session(self._sessions.login) as session:
-                    live = t.cast(databases.ServerDatabase, databases.find_database(session, name))
+                # Not by a session of its own: right after the exchange everybody connects, and a full server is no reason to swap back.
+                live = t.cast(databases.ServerDatabase, databases.find_database(self._maintenance, name))
                 answers = run_http_checks(plan.request.checks, clock=time.monotonic, pause=_pause)
                 _require_checks((*checks, *answers), "")
             except BackupError as error:
@@ -232,7 +236,7 @@ class _Swap:
             mark = t.cast(RestoreMark, live.comment.restore)
             databases.write_comment(self._maintenance, name, dataclasses.replace(live.comment, restore=dataclasses.replace(mark, state="done")))
         self._journal.reach("checked")
-        return RestoreOutcome(proof, (*checks, *answers), None, previous, (*self._notes, *self._loader.notes), 0.0)
+        return RestoreOutcome(proof, (*checks, *answers), None, previous, (*self._notes, *self._loader.notes), 0.0, plan.skipped)
 
     @contextlib.contextmanager
     def _saying_what_is_live(self) -> t.Iterator[None]:
@@ -253,7 +257,11 @@ class _Swap:
         if restored is None or before is None:
             error.message += " There is no previous database to go back to."
             return
-        rejected = exchange_databases_back(self._maintenance, restored, before, name, self._mark("rejected", "failed", partner_oid=before.oid))
+        try:
+            rejected = exchange_databases_back(self._maintenance, restored, before, name, self._mark("rejected", "failed", partner_oid=before.oid))
+        except BackupError as second:
+            error.message += f" It could not be swapped back: {second.message}"
+            return
         self._journal.reach("swapped_back", rejected=rejected)
         error.message += f" The live database is again the one from before; what was restored is kept as {rejected}, until state finalized drops it."
         error.details["rejected"] = rejected
@@ -275,6 +283,7 @@ class _Swap:
             backup=plan.source.backup_id,
             since=format_time(self._surroundings.clock()),
             partner_oid=partner_oid,
+            options=plan.request.digest(),
         )
 
 
@@ -285,10 +294,22 @@ def _in_transaction(plan: RestorePlan, sessions: RestoreSessions, surroundings: 
     answers = run_http_checks(plan.request.checks, clock=time.monotonic, pause=_pause)
     failed = [answer for answer in answers if not answer.passed]
     if failed and result.previous_schemas:
-        raise BackupError(f"{_failures(failed)} The schemas from before are kept; state rolled_back brings them back.")
+        raise _schemas_swapped_back(plan, sessions, surroundings, failed)
     _require_checks(answers, "The restore was committed; the safety backup holds the state from before.")
     journal.reach("checked")
-    return RestoreOutcome(result.proof, (*result.checks, *answers), None, ", ".join(result.previous_schemas) or None, tuple(result.notes), 0.0)
+    return RestoreOutcome(result.proof, (*result.checks, *answers), None, ", ".join(result.previous_schemas) or None, tuple(result.notes), 0.0, result.skipped)
+
+
+def _schemas_swapped_back(plan: RestorePlan, sessions: RestoreSessions, surroundings: Surroundings, failed: t.Sequence[CheckResult]) -> VerificationError:
+    """Give the schemas from before their names back, and return the error that says so."""
+    with Session(sessions.login) as session:
+        kept = [found for found in find_kept(session, session, plan.target) if found.kind == "schema" and found.mark.restore_id == plan.restore_id]
+        rejected = ", ".join(exchange_schemas_back(session, kept, format_time(surroundings.clock()), plan.request.lock_wait_timeout))
+    return VerificationError(
+        f"{_failures(failed)} The schemas are again those from before; what was restored is kept as {rejected}, until state finalized drops it.",
+        rejected=rejected,
+        checks=[result.as_dict() for result in failed],
+    )
 
 
 def _require_checks(results: t.Sequence[CheckResult], consequence: str) -> None:

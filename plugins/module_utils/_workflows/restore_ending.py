@@ -13,7 +13,7 @@ import datetime as dt
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import preflight, safeguards
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import RestoreMark, check_environment
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import RestoreMark, check_environment, is_production
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import format_time, parse_time
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_target import Target, swap_obstacles
@@ -65,7 +65,8 @@ def plan_rollback(permissions: safeguards.Permissions, sessions: RestoreSessions
         return RollbackPlan(target, current)
     if previous[0].kind == "database":
         attempts.refuse(_rights_refusal(target))
-        if current is None and previous[0].comment.environment != permissions.environment:
+        untagged_production = previous[0].comment.environment is None and is_production(permissions.environment)
+        if current is None and previous[0].comment.environment != permissions.environment and not untagged_production:
             attempts.refuse(
                 f"environment is {permissions.environment}, but {previous[0].name}, which would come back, is tagged {previous[0].comment.environment}. "
                 "Check the target and environment."

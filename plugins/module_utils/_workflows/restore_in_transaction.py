@@ -7,7 +7,7 @@
 """Restore inside of the target, where no second database can be made: all of it in one transaction, committed only when its content is proved.
 
 A schema swap renames the present schemas, loads the archive into new ones, and keeps the old. A restore in place drops and creates the archive's
-objects. Whoever reads meanwhile sees the old state until the commit; whatever fails rolls all of it back.
+objects. Nobody sees anything but the old state until the commit (in place, readers of what is replaced wait for it); whatever fails rolls all back.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import os
 import subprocess
 import typing as t
 
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive import ArchiveContents
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.checks import CheckResult
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import pg_restore_script_command
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import RestoreMark
@@ -30,7 +31,13 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pre
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import lost_owners, lost_privileges, statements_to_match
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.proof import Proof, prove
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.residue import schemas_of
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_entries import Skipped, about_schemas, list_lines, outside_of_schemas
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_entries import (
+    Skipped,
+    about_schemas,
+    extension_name,
+    list_lines,
+    outside_of_schemas,
+)
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import privilege_facts, programs, schemas, target_facts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
@@ -52,6 +59,7 @@ class TransactionResult:
     checks: tuple[CheckResult, ...]
     previous_schemas: tuple[str, ...]
     notes: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
 
 
 class TransactionRestore:
@@ -65,14 +73,21 @@ class TransactionRestore:
         self._schemas = schemas_of(plan.opened.contents, plan.opened.demands.schemas)
         self._renamed: dict[str, str] = {}
         self._notes: list[str] = []
+        self._left_out: list[Skipped] = []
+        self._committing = False
 
     def carry_out(self, journal: Journal) -> TransactionResult:
         """Load, prove and commit, or roll back and raise."""
         try:
             return self._in_one_transaction(journal)
         except BackupError as error:
-            if not journal.reached("swapped"):
+            if not self._committing:
                 error.message += " All of it was undone; the database is as it was."
+            elif not journal.reached("swapped"):
+                error.message += (
+                    " That was at the commit, and its answer was lost: the database is either as it was or restored, wholly. "
+                    "Look which (pg_database_info with compare_with), before you run again."
+                )
             raise
 
     def _in_one_transaction(self, journal: Journal) -> TransactionResult:
@@ -92,9 +107,12 @@ class TransactionRestore:
             journal.reach("proved")
             self._mark_previous(session)
             self._limit.check()
+            self._committing = True
             session.execute("COMMIT")
             journal.reach("swapped", previous=sorted(self._renamed.values()))
-        return TransactionResult(proof, tuple(checks), tuple(sorted(self._renamed.values())), tuple(self._notes))
+        if plan.safety and plan.strategy.name == "in_place":
+            self._notes.append("Writes made after the safety backup had begun are in neither: a restore in place keeps nothing of what it replaces.")
+        return TransactionResult(proof, tuple(checks), tuple(sorted(self._renamed.values())), tuple(self._notes), tuple(self._left_out))
 
     def _move_aside(self, session: Session) -> None:
         """Rename the present schemas, make room for the archive's, and bring along the extensions that live in them."""
@@ -117,7 +135,8 @@ class TransactionRestore:
         """Run the archive's SQL; the program's exit status counts as much as the server's answers."""
         plan = self._plan
         with contextlib.ExitStack() as cleanup:
-            listed = programs.list_file(list_lines(plan.opened.contents, self._skipped(session)) or [entry.line for entry in plan.opened.contents.entries])
+            self._left_out = self._skipped(session)
+            listed = programs.list_file(list_lines(plan.opened.contents, self._left_out) or [entry.line for entry in plan.opened.contents.entries])
             cleanup.callback(os.close, listed)
             program = programs.Program(
                 pg_restore_script_command(
@@ -149,10 +168,10 @@ class TransactionRestore:
     def _skipped(self, session: Session) -> list[Skipped]:
         """Return the entries that are left out: what belongs to the whole database, what is there already, what this role may not create."""
         plan = self._plan
-        skipped = [*plan.skipped, *in_transaction_skips(session, plan.opened.contents)]
+        skipped = [*plan.skipped, *in_transaction_skips(session, plan.opened.contents, large_objects=plan.strategy.name == "in_place")]
         # In a schema swap those of the archive's are there that its extensions needed first.
         there = about_schemas(plan.opened.contents, [found.name for found in schemas.list_schemas(session)])
-        return [*skipped, *there]
+        return list(dict.fromkeys((*skipped, *there)))
 
     def _set_owners(self, session: Session, before: list[t.Any]) -> None:
         """Give objects the owners and privileges that the plan chose; new schemas always those of the ones that they replace."""
@@ -221,7 +240,8 @@ class TransactionRestore:
         return {aside: name for name, aside in self._renamed.items()}
 
 
-def in_transaction_skips(session: Session, contents: t.Any) -> list[Skipped]:
+def in_transaction_skips(session: Session, contents: ArchiveContents, *, large_objects: bool) -> list[Skipped]:
     """Return the entries of the whole database that a restore of its schemas leaves alone; an extension that is not there yet is created."""
     installed = {extension.name for extension in schemas.list_extensions(session)}
-    return [found for found in outside_of_schemas(contents) if found.entry.kind != "EXTENSION" or found.entry.label.removeprefix("- ").strip() in installed]
+    outside = outside_of_schemas(contents, large_objects=large_objects)
+    return [found for found in outside if found.entry.kind != "EXTENSION" or extension_name(found.entry) in installed]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import hashlib
 import os
 import typing as t
 
@@ -76,6 +77,11 @@ class RestoreRequest:
     checks: Checks
     pg_bin_dir: str | None
 
+    def digest(self) -> str:
+        """Return a digest of what decides what a loaded copy holds."""
+        deciding = (self.ownership, sorted(self.role_map.items()), sorted(self.exclude_extensions), self.unrestorable, self.no_tablespaces)
+        return hashlib.sha256(repr(deciding).encode()).hexdigest()[:16]
+
 
 @dataclasses.dataclass(frozen=True)
 class RestorePlan:
@@ -138,17 +144,20 @@ class RestorePlanner:
         if source is None or opened is None:
             attempts.raise_refusals()
         source, opened = t.cast(Source, source), t.cast(OpenedArchive, opened)
-        predecessors = find_predecessors(self._sessions.any, target, source.backup_id)
-        phrase = safeguards.restore_phrase(source.backup_id, predecessors.as_it_was(target))
+        strategy = self._choose_strategy(target, opened)
+        predecessors = find_predecessors(self._sessions.any, target, source.manifest.backup_id if source.manifest else None, request.digest(), now)
+        if strategy and strategy.name != "swap":
+            # What swaps have left is none of its business.
+            predecessors = Predecessors(kept=predecessors.kept)
+        phrase = safeguards.restore_phrase(self._identity(source, opened), predecessors.as_it_was(target))
         attempts.refuse(safeguards.confirmation_refusal(permissions, target, phrase, planning=planning))
         attempts.refuse_all(safeguards.source_refusals(permissions, target, source.manifest))
-        strategy = self._choose_strategy(target, opened)
         properties = self._properties(target, source)
         ownership, skipped = self._refuse_demands(target, opened)
         if strategy:
             self._refuse_strategy(target, source, properties, strategy)
         needed, safety_why = safeguards.needs_safety_backup(permissions, target)
-        if predecessors.swapped and strategy and strategy.name == "swap":
+        if predecessors.swapped:
             needed, safety_why = False, "the swap has happened already; the previous database is kept"
         safety = attempts.call(lambda: self._plan_safety_backup(target, source, now)) if needed else None
         attempts.raise_refusals()
@@ -184,6 +193,10 @@ class RestorePlanner:
     @property
     def _live(self) -> Session:
         return t.cast(Session, self._sessions.live)
+
+    def _identity(self, source: Source, opened: OpenedArchive) -> str:
+        """Return what a confirmation is bound to: the backup's id, else the archive's place and its beginning, which holds when it was made."""
+        return source.backup_id if source.manifest else f"{source.backup_id} ({hashlib.sha256(opened.head).hexdigest()[:12]})"
 
     def _refuse_target(self, target: Target) -> None:
         attempts, permissions = self._attempts, self._request.permissions

@@ -57,12 +57,6 @@ class RestoreSessions:
             self.live.close()
             self.live = None
 
-    def reopen_live(self) -> Session:
-        """Connect to the target again; the locks that the session before held are free."""
-        self.close_live()
-        self.live = self._stack.enter_context(Session(self.login))
-        return self.live
-
     def login_to(self, database: str) -> Login:
         """Return the login for another database of the server."""
         return dataclasses.replace(self.login, database=database)
@@ -97,7 +91,8 @@ def read_target(sessions: RestoreSessions, available_disk: int | None) -> Target
         comment=found.comment if found else DatabaseComment(),
         size=databases.database_size(sessions.any, found.oid) if found else 0,
         empty=sessions.live is not None and target_facts.is_empty(sessions.live),
-        hosts=tuple(host for host, _port in sessions.login.hosts),
+        # hostaddr decides where a connection goes, whatever the host is called.
+        hosts=(*(host for host, _port in sessions.login.hosts), *filter(None, dict(sessions.login.parameters).get("hostaddr", "").split(","))),
         server=_without_the_session_s_own(server),
         capabilities=Capabilities(superuser, createdb, sessions.maintenance.login.database if sessions.maintenance else None, sessions.problem),
         free_disk=available_disk if available_disk is not None else target_facts.read_free_disk(sessions.any),
@@ -114,6 +109,11 @@ def require_same_target(sessions: RestoreSessions, target: Target) -> ServerData
         raise DatabaseError(
             f"The name {target.database} means another database now than when this run began: somebody renamed, dropped or created it. "
             "Nothing was exchanged. Look at the server, and run again."
+        )
+    if found and found.comment.environment != target.comment.environment:
+        raise DatabaseError(
+            f"The database {target.database} was tagged {found.comment.environment or 'with nothing'} while this run was at work; it was planned for "
+            f"{target.comment.environment or 'an untagged one'}. Nothing was exchanged. Check the target, and run again."
         )
     return found
 

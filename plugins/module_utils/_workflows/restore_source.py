@@ -31,7 +31,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.catalog import load_catalog
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
 
-StoreFor = t.Callable[[str | None, str | None, str], Store]
+StoreFor: t.TypeAlias = "t.Callable[[str | None, str | None, str], Store]"
 """Called as ``store_for(bucket, directory, prefix)``: another store, reached with the same keys."""
 
 _Found = t.TypeVar("_Found")
@@ -132,7 +132,8 @@ def open_archive(source: Source, server_major: int, installed: t.Sequence[Client
                 contents, sequences = reader.finish()
         finally:
             reader.close()
-    demands = _from_definitions(client, reader.head, redact, read_demands)
+    with _about_the_archive(source):
+        demands = _from_definitions(client, reader.head, redact, read_demands)
     return OpenedArchive(client, contents, sequences, demands, reader.head)
 
 
@@ -248,7 +249,7 @@ def _about_the_archive(source: Source) -> t.Iterator[None]:
     try:
         yield
     except VerificationError as error:
-        reason = error.message.replace(" Nothing was published.", "")
+        reason = error.message.removesuffix(" Nothing was published.").removesuffix(" Nothing was touched.")
         raise VerificationError(
             f"The archive {source.address} is damaged. {reason} Nothing was touched. Set backup to another one.", **error.details
         ) from error

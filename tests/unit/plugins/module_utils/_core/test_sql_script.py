@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import tracemalloc
+import typing as t
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.err
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sql_lexer import Dialect
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sql_script import CopyStart, ScriptReader, Statement, read_setting
 
-Item = bytes | tuple[bytes, bytes]
+Item: t.TypeAlias = "bytes | tuple[bytes, bytes]"
 
 
 class Pieces:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import http as io_http
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import http_request
 
 CANARY = "s3cret-Canary"
 
@@ -103,13 +103,13 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refusal(url: str, timeout: float = 5, **headers: str) -> str:
     with pytest.raises(BackupError) as caught:
-        io_http.get(url, headers.items(), timeout)
+        http_request.get(url, headers.items(), timeout)
     assert CANARY not in caught.value.message
     return caught.value.message
 
 
 def test_an_answer_and_what_was_asked(server: Server) -> None:
-    found = io_http.get(f"{server.url}/healthz?deep=1", [("Authorization", "Bearer x"), ("X-Two", "2")], 5)
+    found = http_request.get(f"{server.url}/healthz?deep=1", [("Authorization", "Bearer x"), ("X-Two", "2")], 5)
     assert (found.status, found.body, found.location) == (200, b'{"status": "ok"}', None)
     ((path, headers),) = server.asked
     assert path == "/healthz?deep=1"
@@ -118,22 +118,22 @@ def test_an_answer_and_what_was_asked(server: Server) -> None:
 
 
 def test_an_answer_in_chunks(server: Server) -> None:
-    assert io_http.get(f"{server.url}/chunked", [], 5).body == b'{"a":1}'
+    assert http_request.get(f"{server.url}/chunked", [], 5).body == b'{"a":1}'
 
 
 def test_an_error_of_the_server_is_an_answer(server: Server) -> None:
-    assert io_http.get(f"{server.url}/down", [], 5).status == 503
+    assert http_request.get(f"{server.url}/down", [], 5).status == 503
 
 
 def test_a_redirect_is_an_answer_and_not_followed(server: Server) -> None:
-    found = io_http.get(f"{server.url}/redirect", [("Authorization", "Bearer x")], 5)
+    found = http_request.get(f"{server.url}/redirect", [("Authorization", "Bearer x")], 5)
     assert (found.status, found.location) == (302, f"{server.url}/healthz")
     assert len(server.asked) == 1
 
 
-@pytest.mark.parametrize(("size", "read"), [(0, 0), (io_http.MAXIMUM_BODY, io_http.MAXIMUM_BODY), (io_http.MAXIMUM_BODY + 1, None)])
+@pytest.mark.parametrize(("size", "read"), [(0, 0), (http_request.MAXIMUM_BODY, http_request.MAXIMUM_BODY), (http_request.MAXIMUM_BODY + 1, None)])
 def test_no_more_than_a_mebibyte_is_read(server: Server, size: int, read: int | None) -> None:
-    body = io_http.get(f"{server.url}/{size}", [], 5).body
+    body = http_request.get(f"{server.url}/{size}", [], 5).body
     assert (None if body is None else len(body)) == read
 
 
@@ -201,7 +201,7 @@ def test_a_certificate_must_be_one_that_is_trusted(server: Server, certificate: 
     assert refusal(url).startswith(f"{url} showed a certificate that could not be verified: self")
     assert server.asked == []
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    assert io_http.get(url, [], 5).status == 200
+    assert http_request.get(url, [], 5).status == 200
 
 
 def test_a_header_that_is_none(server: Server) -> None:
@@ -211,11 +211,11 @@ def test_a_header_that_is_none(server: Server) -> None:
 
 def test_the_environment_s_proxy_is_asked_instead(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", server.url)
-    assert io_http.get("http://app.example.com/healthz", [], 5).status == 200
+    assert http_request.get("http://app.example.com/healthz", [], 5).status == 200
     assert [path for path, _headers in server.asked] == ["http://app.example.com/healthz"]
 
 
 def test_no_proxy_is_heeded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    assert io_http.get(f"{server.url}/healthz", [], 5).status == 200
+    assert http_request.get(f"{server.url}/healthz", [], 5).status == 200
