@@ -243,6 +243,15 @@ class FaultyProxy(_Proxy):
         """Be gone for everybody from the next matching request on, until come_back()."""
         return self._add(lambda exchange: self.vanish(), method, path, query, skip, 1)
 
+    def vanish_within(self, passed: int, *, method: str = "", path: str = "", query: str = "", skip: int = 0) -> _Rule:
+        """Be gone for everybody once this many bytes of the next matching request's answer were passed on, until come_back()."""
+
+        def pass_some(exchange: _Exchange) -> None:
+            exchange.pass_on(passed)
+            self.vanish()
+
+        return self._add(pass_some, method, path, query, skip, 1)
+
     def hold(self, until: threading.Event, *, method: str = "", path: str = "", query: str = "", skip: int = 0, times: int | None = 1) -> _Rule:
         """Pass the request on only when the event is set."""
 
@@ -328,7 +337,8 @@ class _Exchange(http.server.BaseHTTPRequestHandler):
         self._ask().read()
         self.cut()
 
-    def pass_on(self) -> None:
+    def pass_on(self, at_most: int | None = None) -> None:
+        """Pass the request on, and the server's answer back; of its body ``at_most`` so many bytes, after which the caller has to cut."""
         response = self._ask()
         self.send_response_only(response.status, response.reason)
         for name, value in response.getheaders():
@@ -341,7 +351,12 @@ class _Exchange(http.server.BaseHTTPRequestHandler):
             self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for data in iter(lambda: response.read(_CHUNK), b""):
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data) if chunked else data)
+            piece = data[:at_most]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+            if at_most is not None:
+                at_most -= len(piece)
+                if at_most == 0:
+                    return
         if chunked:
             self.wfile.write(b"0\r\n\r\n")
 

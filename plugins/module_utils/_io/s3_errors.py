@@ -91,7 +91,7 @@ def translated(what: str, location: str) -> t.Iterator[None]:
         ) from error
     except (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError, exceptions.InvalidEndpointConfigurationError) as error:
         raise StoreError(f"The store {location} could not be reached while trying to {what}. Check endpoint_url and the network between.") from error
-    except (exceptions.HTTPClientError, exceptions.ResponseStreamingError) as error:
+    except (exceptions.HTTPClientError, exceptions.ResponseStreamingError, exceptions.IncompleteReadError) as error:
         raise StoreError(
             f"The connection to the store {location} was lost while trying to {what}. Check the store and the network between, and run again."
         ) from error
