@@ -20,13 +20,14 @@ class Attempts:
         self._refusals: list[str] = []
 
     def refuse(self, sentence: str | None) -> None:
-        """Note a reason against the plan; None is none."""
-        if sentence:
+        """Note a reason against the plan; None is none, and one that was given already is not repeated."""
+        if sentence and sentence not in self._refusals:
             self._refusals.append(sentence)
 
     def refuse_all(self, sentences: t.Iterable[str]) -> None:
         """Note several."""
-        self._refusals += sentences
+        for sentence in sentences:
+            self.refuse(sentence)
 
     def call(self, function: t.Callable[[], t.Any]) -> t.Any:
         """Return the function's value, or None with its error among the refusals."""
