@@ -336,10 +336,12 @@ def test_a_standby(hung_on: Scene) -> None:
         assert "which takes no writes. Set database_url or login_host to the primary." in refusal
 
 
-def test_a_pooler(hung_on: Scene) -> None:
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_a_pooler(hung_on: Scene, mode: Any) -> None:
+    """In session mode too: it keeps sessions open in the databases that are renamed, and pg_restore's settings do not get through it."""
     if find_pgbouncer() is None:
         pytest.skip("pgbouncer is not here and could not be downloaded by apt.")
-    with PgBouncer(hung_on.database.server, "transaction") as pooler:
+    with PgBouncer(hung_on.database.server, mode) as pooler:
         options = {**hung_on.database.login(login_port=pooler.port), "database_url": None}
         for state in ("restored", "rolled_back"):
             (refusal,) = hung_on.refusals(**options, state=state)

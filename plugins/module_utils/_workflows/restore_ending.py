@@ -115,7 +115,7 @@ def _guarded(permissions: safeguards.Permissions, sessions: RestoreSessions) -> 
     check_environment(permissions.environment)
     attempts = Attempts()
     target = read_target(sessions, None)
-    attempts.refuse(preflight.pooler_refusal(target.server, sessions.login.pooler_hint))
+    attempts.refuse(preflight.pooler_refusal(target.server, sessions.pooler_hint(target.server)))
     attempts.refuse_all(safeguards.condition_refusals(target))
     attempts.refuse(safeguards.protected_host_refusal(permissions, target))
     attempts.refuse_all(safeguards.environment_refusals(permissions, target))

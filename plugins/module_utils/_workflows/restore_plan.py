@@ -200,7 +200,7 @@ class RestorePlanner:
 
     def _refuse_target(self, target: Target) -> None:
         attempts, permissions = self._attempts, self._request.permissions
-        attempts.refuse(preflight.pooler_refusal(target.server, self._sessions.login.pooler_hint))
+        attempts.refuse(preflight.pooler_refusal(target.server, self._sessions.pooler_hint(target.server)))
         attempts.refuse_all(safeguards.condition_refusals(target))
         attempts.refuse(safeguards.protected_host_refusal(permissions, target))
         attempts.refuse_all(safeguards.environment_refusals(permissions, target))

@@ -51,6 +51,15 @@ class RestoreSessions:
         """A session for what is the same in every database."""
         return t.cast(Session, self.maintenance or self.live)
 
+    def pooler_hint(self, server: ServerFacts) -> str | None:
+        """Say why a pooler seems to be between us and the server, where it is not known already.
+
+        One that keeps its clients apart does for a backup. But it keeps sessions open in the databases that are renamed, and passes no settings on.
+        """
+        if self.login.pooler_hint or server.pooled or self.any.is_direct:
+            return self.login.pooler_hint
+        return "the server process is not the one that was announced at connect time"
+
     def close_live(self) -> None:
         """Leave the target, so that it can be renamed."""
         if self.live:
