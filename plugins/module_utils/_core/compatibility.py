@@ -99,7 +99,7 @@ def choose_restore_client(archive_major: int, server_major: int, installed: t.Se
             f"The archive was made by pg_dump {archive_major}, and the client programs found ({found}) are older and cannot read it. "
             f"Install postgresql-client-{archive_major} or newer, or set pg_bin_dir to the directory of such programs."
         )
-    return min(able, key=lambda client: (sets_unknown_parameter(client, server_major), client.major != server_major, client.major))
+    return min(able, key=lambda client: (client.major != server_major, client.major))
 
 
 def sets_unknown_parameter(client: Client, server_major: int) -> bool:

@@ -78,12 +78,13 @@ def database_by_oid(session: Session, oid: int) -> ServerDatabase | None:
 
 def write_comment(session: Session, name: str, comment: DatabaseComment) -> None:
     """Replace a database's comment; only its owner may. It takes part in an open transaction."""
-    session.execute(comment_statement(name, comment), {"comment": comment.written()})
+    comment_on(session, "DATABASE", name, comment)
 
 
-def comment_statement(name: str, comment: DatabaseComment) -> str:
-    """Return the statement that writes a comment, with the parameter ``comment``."""
-    return f"COMMENT ON DATABASE {escaped_identifier(name)} IS {'%(comment)s' if comment.written() else 'NULL'}"
+def comment_on(session: Session, kind: t.Literal["DATABASE", "SCHEMA"], name: str, comment: DatabaseComment) -> None:
+    """Replace the comment on something that a restore marks."""
+    text = comment.written()
+    session.execute(f"COMMENT ON {kind} {_escaped_identifier(name)} IS {'%(comment)s' if text else 'NULL'}", {"comment": text})
 
 
 def open_database(session: Session, name: str) -> None:
@@ -144,7 +145,7 @@ def database_size(session: Session, oid: int) -> int:
     return 0
 
 
-def escaped_identifier(name: str) -> str:
+def _escaped_identifier(name: str) -> str:
     """Return a quoted name for a statement that has parameters, where a percent sign would begin one."""
     return quote_identifier(name).replace("%", "%%")
 

@@ -12,8 +12,9 @@ import dataclasses
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, read_comment
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fingerprint import quote_identifier
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.residue import LiveObject
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.databases import escaped_identifier
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.databases import comment_on
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 
 _SCHEMAS = """
@@ -116,13 +117,12 @@ def may_create_schemas(session: Session) -> bool:
 
 def rename_schema(session: Session, name: str, new_name: str) -> None:
     """Rename a schema; what is in it goes along."""
-    session.execute(f"ALTER SCHEMA {escaped_identifier(name)} RENAME TO {escaped_identifier(new_name)}", {})
+    session.execute(f"ALTER SCHEMA {quote_identifier(name)} RENAME TO {quote_identifier(new_name)}")
 
 
 def write_schema_comment(session: Session, name: str, comment: DatabaseComment) -> None:
     """Replace a schema's comment; only its owner may."""
-    text = comment.written()
-    session.execute(f"COMMENT ON SCHEMA {escaped_identifier(name)} IS {'%(comment)s' if text else 'NULL'}", {"comment": text})
+    comment_on(session, "SCHEMA", name, comment)
 
 
 def count_elsewhere(session: Session, oids: t.Collection[int]) -> int:

@@ -101,7 +101,6 @@ _AS_THEY_ARE = (
     "jobs",
     "spool_directory",
     "fingerprint",
-    "keep_previous",
     "available_disk",
     "lock_wait_timeout",
     "pg_bin_dir",

@@ -36,12 +36,13 @@ _Found = t.TypeVar("_Found")
 
 @dataclasses.dataclass(frozen=True)
 class CatalogRequest:
-    """Which backups to return and how closely to look at them; None means all."""
+    """Which backups to return and how closely to look at them; None means all. ``option`` is what the module calls the restore point."""
 
     name: str | None
     restore_point: str | None
     limit: int | None
     verify: t.Literal["none", "size", "hash", "decode"]
+    option: str = "restore_point"
 
 
 def inspect_catalog(request: CatalogRequest, store: Store, clients: t.Sequence[Client], redact: Redact) -> tuple[Catalog, list[Backup]]:
@@ -55,10 +56,10 @@ def inspect_catalog(request: CatalogRequest, store: Store, clients: t.Sequence[C
     catalog = load_catalog(store, naming.check_name(request.name) if request.name else None)
     if request.restore_point is None:
         return catalog, [_looked_at(backup, request, store, clients, redact) for backup in catalog.backups[: request.limit]]
-    chosen = _looked_at(resolve_restore_point(catalog, request.restore_point, store.prefix), request, store, clients, redact)
+    chosen = _looked_at(resolve_restore_point(catalog, request.restore_point, store.prefix, option=request.option), request, store, clients, redact)
     if not chosen.valid:
         raise VerificationError(
-            f"The backup {chosen.key} is not valid: {' '.join(chosen.problems)} Set restore_point to another backup.", backup=chosen.as_dict()
+            f"The backup {chosen.key} is not valid: {' '.join(chosen.problems)} Set {request.option} to another backup.", backup=chosen.as_dict()
         )
     return catalog, [chosen]
 

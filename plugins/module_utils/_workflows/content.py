@@ -21,6 +21,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pre
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.proof import Content
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.relation_sizes import read_table_sizes
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.fingerprints import read_fingerprints, read_large_objects
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
 
@@ -41,7 +42,8 @@ def read_content_side_by_side(login: Login, method: fingerprint.Method, jobs: in
     """Read everything of a database that nobody else uses through several sessions, the largest table first; with ``analyze`` have its statistics made."""
     with Session(login) as session:
         relations = _tables(session, None)
-        work = _Work(relations, _sizes(session), method, analyze)
+        sizes = {oid: found["size"] for oid, found in read_table_sizes(session).items()}
+        work = _Work(relations, sizes, method, analyze)
         with concurrent.futures.ThreadPoolExecutor(jobs, thread_name_prefix="proof") as pool:
             workers = [pool.submit(work.run, login, limit, progress) for _worker in range(jobs)]
         failures = [worker.exception() for worker in workers]
@@ -97,7 +99,7 @@ class _Work:
             self.tables.update(read_fingerprints(session, None, self._method, [relation.oid], _LOCK_WAIT, _nothing))
             progress("prove", len(self.tables), self._total)
         if self._analyze:
-            session.execute(f"ANALYZE {quote_identifier(relation.schema)}.{quote_identifier(relation.name)}")
+            _analyze(session, relation)
 
 
 def analyze_parents(session: Session) -> None:
@@ -109,7 +111,11 @@ def analyze(session: Session, schemas: t.Collection[str] | None, *, kinds: str =
     """Make the statistics of what has these kinds of pg_class.relkind, in these schemas or all."""
     for relation in database_facts.read_relations(session, Selection()):
         if relation.kind in kinds and not relation.extension and (schemas is None or relation.schema in schemas):
-            session.execute(f"ANALYZE {quote_identifier(relation.schema)}.{quote_identifier(relation.name)}")
+            _analyze(session, relation)
+
+
+def _analyze(session: Session, relation: Relation) -> None:
+    session.execute(f"ANALYZE {quote_identifier(relation.schema)}.{quote_identifier(relation.name)}")
 
 
 def _tables(session: Session, schemas: t.Collection[str] | None) -> list[Relation]:
@@ -119,13 +125,6 @@ def _tables(session: Session, schemas: t.Collection[str] | None) -> list[Relatio
         for relation in database_facts.read_relations(session, Selection())
         if relation.kind == "r" and relation.persistence != "t" and (schemas is None or relation.schema in schemas)
     ]
-
-
-def _sizes(session: Session) -> dict[int, int]:
-    return {
-        int(oid): int(size or 0)
-        for oid, size in session.rows("SELECT c.oid, pg_catalog.pg_table_size(c.oid) FROM pg_catalog.pg_class AS c WHERE c.relkind = 'r'")
-    }
 
 
 def _content(session: Session, relations: t.Iterable[Relation], tables: dict[str, TableFingerprint], large_objects: dict[str, t.Any]) -> Content:

@@ -19,7 +19,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.com
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.comparison import Comparison, compare, reading_method
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import check_server_version
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_info import DatabaseInfo, reading_refusals, tables_of
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, RefusedError, VerificationError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import RefusedError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest, format_time
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.proof import Content
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts
@@ -92,10 +92,7 @@ def _find_manifest(wanted: str, name: str | None, server: preflight.ServerFacts,
     """Return the manifest of the valid backup that is meant. A key names its database's backups itself."""
     key = naming.parse_archive_name(wanted.rpartition("/")[2])
     name = name or (key.name if key else naming.default_name(server.database))
-    try:
-        _catalog, (backup,) = inspect_catalog(CatalogRequest(name, wanted, None, "size"), store, [], redact)
-    except BackupError as error:
-        raise BackupError(error.message.replace("restore_point", "compare_with"), **error.details) from error
+    _catalog, (backup,) = inspect_catalog(CatalogRequest(name, wanted, None, "size", option="compare_with"), store, [], redact)
     return t.cast(Manifest, backup.manifest)
 
 

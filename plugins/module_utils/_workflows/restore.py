@@ -35,6 +35,14 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions, require_same_target
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_shadow import Shadow, ShadowLoader
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_verdicts import (
+    failures,
+    require_checks,
+    require_proof,
+    require_rights,
+)
+
+_UNTOUCHED = "The live database was not touched."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +83,7 @@ def carry_out_restore(plan: RestorePlan, sessions: RestoreSessions, surroundings
     except BaseException as error:
         # The first cause counts, and the time limit makes everything else fail.
         journal.reach("failed", problem=surroundings.redact(getattr(error, "message", "") or type(error).__name__))
-        with contextlib.suppress(BackupError):
-            keep_journal(journal, surroundings.store)
+        keep_journal(journal, surroundings.store)
         if not journal.reached("swapped"):
             surroundings.limit.check()
         if isinstance(error, BackupError):
@@ -174,17 +181,13 @@ class _Swap:
         """Prove the content and run the checks; raise when anything is not as it should be."""
         plan = self._plan
         proof = self._loader.prove(shadow)
-        if not proof.holds:
-            raise VerificationError(
-                f"What was loaded is not what was backed up: {' '.join(proof.differences[:10])} The live database was not touched.", proof=proof.as_dict()
-            )
+        require_proof(proof, _UNTOUCHED)
         lost = self._loader.lost(shadow)
-        if lost and plan.ownership.mode == "live":
-            raise VerificationError(f"Roles would lose what they may do now: {' '.join(lost[:10])} The live database was not touched.", lost_privileges=lost)
+        require_rights(lost, plan.ownership, _UNTOUCHED)
         self._notes += lost
         with Session(shadow.login) as session:
             checks = run_database_checks(plan.request.checks, session, self._surroundings.clock())
-        _require_checks(checks, "The live database was not touched.")
+        require_checks(checks, _UNTOUCHED)
         return proof, checks
 
     def _exchange(self, shadow: Shadow) -> str | None:
@@ -229,7 +232,7 @@ class _Swap:
                 # Not by a session of its own: right after the exchange everybody connects, and a full server is no reason to swap back.
                 live = t.cast(databases.ServerDatabase, databases.find_database(self._maintenance, name))
                 answers = run_http_checks(plan.request.checks, clock=time.monotonic, pause=_pause)
-                _require_checks((*checks, *answers), "")
+                require_checks((*checks, *answers), "")
             except BackupError as error:
                 self._swap_back(previous, error)
                 raise
@@ -295,7 +298,7 @@ def _in_transaction(plan: RestorePlan, sessions: RestoreSessions, surroundings: 
     failed = [answer for answer in answers if not answer.passed]
     if failed and result.previous_schemas:
         raise _schemas_swapped_back(plan, sessions, surroundings, failed)
-    _require_checks(answers, "The restore was committed; the safety backup holds the state from before.")
+    require_checks(answers, "The restore was committed; the safety backup holds the state from before.")
     journal.reach("checked")
     return RestoreOutcome(result.proof, (*result.checks, *answers), None, ", ".join(result.previous_schemas) or None, tuple(result.notes), 0.0, result.skipped)
 
@@ -306,20 +309,10 @@ def _schemas_swapped_back(plan: RestorePlan, sessions: RestoreSessions, surround
         kept = [found for found in find_kept(session, session, plan.target) if found.kind == "schema" and found.mark.restore_id == plan.restore_id]
         rejected = ", ".join(exchange_schemas_back(session, kept, format_time(surroundings.clock()), plan.request.lock_wait_timeout))
     return VerificationError(
-        f"{_failures(failed)} The schemas are again those from before; what was restored is kept as {rejected}, until state finalized drops it.",
+        f"{failures(failed)} The schemas are again those from before; what was restored is kept as {rejected}, until state finalized drops it.",
         rejected=rejected,
         checks=[result.as_dict() for result in failed],
     )
-
-
-def _require_checks(results: t.Sequence[CheckResult], consequence: str) -> None:
-    failed = [result for result in results if not result.passed]
-    if failed:
-        raise VerificationError(f"{_failures(failed)} {consequence}".strip(), checks=[result.as_dict() for result in results])
-
-
-def _failures(failed: t.Sequence[CheckResult]) -> str:
-    return f"Not as it should be: {' '.join(f'{result.name}: {result.detail}' for result in failed)}"
 
 
 def _pause(seconds: float) -> None:

@@ -23,12 +23,12 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.arc
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.checks import CheckResult
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import pg_restore_script_command
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import RestoreMark
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, VerificationError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fingerprint import quote_identifier
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.journal import Journal
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import format_time
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import some
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import lost_owners, lost_privileges, statements_to_match
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import ObjectPrivileges
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.proof import Proof, prove
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.residue import schemas_of
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_entries import (
@@ -39,16 +39,18 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.res
     outside_of_schemas,
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import privilege_facts, programs, schemas, target_facts
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import privilege_facts, programs, schemas
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.script_session import run_script
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import BackgroundTask, Redact
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.checks import run_database_checks
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.content import analyze, read_content
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_owners import lost_rights, set_as_before, set_from_archive
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import feed_again, grants_among_existing, mapped_ownership
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import feed_again
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_verdicts import require_checks, require_proof, require_rights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,10 +98,9 @@ class TransactionRestore:
             self._limit.on_expiry(session.cancel)
             session.execute("BEGIN")
             session.execute(f"SET LOCAL lock_timeout = {plan.request.lock_wait_timeout * 1000}")
-            before = privilege_facts.read_privileges(session, self._schemas)
             if plan.strategy.name == "schema_swap":
                 self._move_aside(session)
-                before = privilege_facts.read_privileges(session, list(self._renamed.values()))
+            before = privilege_facts.read_privileges(session, list(self._renamed.values()) or self._schemas)
             self._load(session)
             self._set_owners(session, before)
             journal.reach("loaded")
@@ -120,7 +121,7 @@ class TransactionRestore:
         for name in sorted(self._schemas & present):
             self._renamed[name] = beside(name, "previous", self._plan.restore_id)
             schemas.rename_schema(session, name, self._renamed[name])
-        at_home = {aside: name for name, aside in self._renamed.items()}
+        at_home = self._at_home()
         moving = [extension for extension in schemas.list_extensions(session) if extension.schema in at_home]
         created = self._plan.opened.demands.schemas
         for name in sorted({at_home[extension.schema] for extension in moving} | (set(self._renamed) - created)):
@@ -173,49 +174,25 @@ class TransactionRestore:
         there = about_schemas(plan.opened.contents, [found.name for found in schemas.list_schemas(session)])
         return list(dict.fromkeys((*skipped, *there)))
 
-    def _set_owners(self, session: Session, before: list[t.Any]) -> None:
+    def _set_owners(self, session: Session, before: list[ObjectPrivileges]) -> None:
         """Give objects the owners and privileges that the plan chose; new schemas always those of the ones that they replace."""
         plan = self._plan
-        if plan.ownership.mode == "mapped":
-            self._run(session, mapped_ownership(plan.opened, plan.request.role_map, self._redact))
-        elif plan.ownership.mode == "live":
-            # First what the archive says of roles that are here: of a table that was dropped since, the live database knows nothing any more.
-            self._run(session, grants_among_existing(plan.opened, target_facts.read_role_names(session), self._redact))
+        set_from_archive(plan, session, self._redact)
         wanted = before if plan.ownership.mode == "live" else [found for found in before if found.kind == "schema" and self._renamed]
-        if not wanted:
-            return
-        statements, _notes = statements_to_match(
-            wanted,
-            privilege_facts.read_privileges(session, self._schemas),
-            settable_owners=privilege_facts.settable_roles(session),
-            operator=plan.target.server.user,
-            renamed=self._at_home(),
-        )
-        self._run(session, statements)
+        if wanted:
+            set_as_before(plan, session, wanted, schemas=self._schemas, renamed=self._at_home())
 
-    def _run(self, session: Session, statements: t.Iterable[str | bytes]) -> None:
-        for statement in statements:
-            session.execute(statement)
-
-    def _prove(self, session: Session, before: list[t.Any]) -> tuple[Proof, list[CheckResult]]:
+    def _prove(self, session: Session, before: list[ObjectPrivileges]) -> tuple[Proof, list[CheckResult]]:
         plan = self._plan
         analyze(session, self._schemas)
         found = read_content(session, plan.method, self._progress, schemas=self._schemas)
         proof = prove(plan.source.manifest, found, plan.method, extras_allowed=plan.request.allow_residue)
-        if not proof.holds:
-            raise VerificationError(f"What was loaded is not what was backed up: {' '.join(proof.differences[:10])}", proof=proof.as_dict())
-        after = privilege_facts.read_privileges(session, self._schemas)
-        lost = [*lost_privileges(before, after, renamed=self._at_home()), *lost_owners(before, after, renamed=self._at_home())]
-        if lost and plan.ownership.mode == "live":
-            raise VerificationError(f"Roles would lose what they may do now: {' '.join(lost[:10])}", lost_privileges=lost)
+        require_proof(proof, "")
+        lost = lost_rights(before, privilege_facts.read_privileges(session, self._schemas), renamed=self._at_home())
+        require_rights(lost, plan.ownership, "")
         self._notes += lost
-        session.set_local("search_path", "pg_catalog")
         checks = run_database_checks(plan.request.checks, session, self._clock(), in_transaction=True)
-        failed = [check for check in checks if not check.passed]
-        if failed:
-            raise VerificationError(
-                f"Not as it should be: {' '.join(f'{check.name}: {check.detail}' for check in failed)}", checks=[check.as_dict() for check in checks]
-            )
+        require_checks(checks, "")
         return proof, checks
 
     def _mark_previous(self, session: Session) -> None:

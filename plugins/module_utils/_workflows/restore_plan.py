@@ -55,7 +55,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 
 @dataclasses.dataclass(frozen=True)
 class RestoreRequest:
-    """What the user asked for, in the words of the module's options. ``keep_previous`` is in hours, ``available_disk`` in bytes."""
+    """What the user asked for, in the words of the module's options. ``available_disk`` is in bytes."""
 
     backup: str
     name: str | None
@@ -71,7 +71,6 @@ class RestoreRequest:
     jobs: int | None
     spool_directory: str | None
     fingerprint: t.Literal["content", "counts", "none"]
-    keep_previous: float
     available_disk: int | None
     lock_wait_timeout: int
     checks: Checks
@@ -161,7 +160,7 @@ class RestorePlanner:
             needed, safety_why = False, "the swap has happened already; the previous database is kept"
         safety = attempts.call(lambda: self._plan_safety_backup(target, source, now)) if needed else None
         attempts.raise_refusals()
-        keep, notes = (None, ()) if planning else self._room(source, t.cast(ChosenStrategy, strategy))
+        keep, notes = (None, ()) if planning else self._room(source)
         try:
             verified = verify_archive(source, opened, keep, redact=redact, limit=limit, progress=progress)
         except BaseException:
@@ -318,7 +317,7 @@ class RestorePlanner:
                 "Set safety_name to letters, digits, dots, dashes and underscores, one name for each database."
             ) from None
 
-    def _room(self, source: Source, strategy: ChosenStrategy) -> tuple[Spool | LocalFile | None, tuple[str, ...]]:
+    def _room(self, source: Source) -> tuple[Spool | LocalFile | None, tuple[str, ...]]:
         if source.local_path:
             return LocalFile(source.local_path), ()
         directory = spool_directory(self._request.spool_directory)

@@ -22,12 +22,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.err
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.inherited import inherited_properties
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pg_restore_output import is_only_about_unknown_parameter, telling
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import (
-    database_statements,
-    lost_owners,
-    lost_privileges,
-    statements_to_match,
-)
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import database_statements
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.proof import Proof, prove
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_entries import list_lines
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside
@@ -37,14 +32,10 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postg
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import Redact
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.content import analyze_parents, read_content_side_by_side
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_owners import lost_rights, set_as_before, set_from_archive
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import (
-    HeadFile,
-    feed_again,
-    grants_among_existing,
-    mapped_ownership,
-)
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import HeadFile, feed_again
 
 # Whatever the server, the database or the role sets, a load that takes hours must not be ended by it, and must be allowed to write.
 _SESSION_OPTIONS = {
@@ -156,8 +147,7 @@ class ShadowLoader:
         if not self._plan.target.exists:
             return []
         with Session(self._sessions.login) as live, Session(shadow.login) as beside_it:
-            before, after = privilege_facts.read_privileges(live), privilege_facts.read_privileges(beside_it)
-        return [*lost_privileges(before, after), *lost_owners(before, after)]
+            return lost_rights(privilege_facts.read_privileges(live), privilege_facts.read_privileges(beside_it))
 
     def drop(self, shadow: Shadow) -> str | None:
         """Drop a shadow; return its name if it may still be there, which is then for a person to drop."""
@@ -249,21 +239,8 @@ class ShadowLoader:
     def _set_owners(self, shadow: Shadow) -> None:
         """Set owners and privileges where pg_restore did not."""
         plan = self._plan
-        if plan.ownership.mode == "mapped":
-            self._run(shadow, mapped_ownership(plan.opened, plan.request.role_map, self._redact))
-        elif plan.ownership.mode == "live":
-            # First what the archive says of roles that are here: of a table that was dropped since, the live database knows nothing any more.
-            self._run(shadow, grants_among_existing(plan.opened, target_facts.read_role_names(self._maintenance), self._redact))
-            with Session(self._sessions.login) as live, Session(shadow.login) as session:
-                statements, _notes = statements_to_match(
-                    privilege_facts.read_privileges(live),
-                    privilege_facts.read_privileges(session),
-                    settable_owners=privilege_facts.settable_roles(session),
-                    operator=plan.target.server.user,
-                )
-            self._run(shadow, statements)
-
-    def _run(self, shadow: Shadow, statements: t.Iterable[str | bytes]) -> None:
         with Session(shadow.login) as session:
-            for statement in statements:
-                session.execute(statement)
+            set_from_archive(plan, session, self._redact)
+            if plan.ownership.mode == "live":
+                with Session(self._sessions.login) as live:
+                    set_as_before(plan, session, privilege_facts.read_privileges(live))

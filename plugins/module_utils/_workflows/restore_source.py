@@ -74,7 +74,6 @@ class VerifiedArchive:
 
     size: int
     sha256: str
-    matches_manifest: bool
 
 
 def find_source(wanted: str, name: str | None, store: Store | None, store_for: StoreFor) -> Source:
@@ -160,7 +159,7 @@ def verify_archive(
     finally:
         decoder.close()
     limit.check()
-    found = VerifiedArchive(size, digest.hexdigest(), source.manifest is not None)
+    found = VerifiedArchive(size, digest.hexdigest())
     if bytes(beginning) != opened.head:
         raise VerificationError(f"The archive {source.address} changed while it was read. Nothing was touched. Run again once nobody writes to it.")
     require_same_bytes(source, found)
