@@ -28,6 +28,8 @@ from urllib.parse import quote
 from checks.tree import linked_tree
 from harness.waiting import NotYet, wait_for
 
+# By its path: a run's own PATH may hold nothing.
+_ENV = shutil.which("env") or "/usr/bin/env"
 _RESULT = re.compile(r"^localhost \| (?P<verdict>\S+) => (?=\{)", re.MULTILINE)
 # What a developer's shell may hold and a test must not depend on.
 _FOREIGN = ("ANSIBLE_", "AWS_", "BACKUP_", "DATABASE_URL", "PG", "PYTHON")
@@ -198,7 +200,7 @@ class AnsibleRunner:
         shown = {name: f"{{{{ hidden.{name} }}}}" if name in hidden else value for name, value in options.items()}
         command = [
             # Below nohup everything would ignore this signal.
-            "env", "--default-signal=HUP", str(Path(self._python).with_name("ansible")), "localhost", "--connection=local", "-vvvv", f"--extra-vars=@{private}",
+            _ENV, "--default-signal=HUP", str(Path(self._python).with_name("ansible")), "localhost", "--connection=local", "-vvvv", f"--extra-vars=@{private}",
             f"--module-name=workon.postgresql_backup.{module}", *([f"--args={json.dumps(shown)}"] if shown else []), *(["--check"] if check else []),
         ]  # fmt: skip
         return self._launch(module, command, directory, subprocess.DEVNULL, environment_)

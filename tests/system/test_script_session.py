@@ -221,8 +221,8 @@ def test_where_backslashes_escape(pg: PostgresServer, make_database: Callable[..
 def test_backslashes_mean_themselves_until_the_script_says_otherwise(database: Database) -> None:
     with connect(database) as session:
         session.execute("SET standard_conforming_strings = off; BEGIN")
-        run_script(session, io.BytesIO(rb"CREATE TABLE t AS SELECT 'a\'::text AS a;").read, keep=everything)
-        assert session.rows("SELECT a, current_setting('standard_conforming_strings') FROM t") == [("a\\", "off")]
+        run_script(session, io.BytesIO(rb"CREATE TABLE public.t AS SELECT 'a\'::text AS a;").read, keep=everything)
+        assert session.rows("SELECT a, current_setting('standard_conforming_strings') FROM public.t") == [("a\\", "off")]
 
 
 SETTINGS = "SELECT name, current_setting(name) FROM pg_settings ORDER BY name"
@@ -289,16 +289,16 @@ def test_a_statement_that_fails_leaves_nothing(database: Database, statement: by
 
 @pytest.mark.parametrize(
     "end",
-    [b"CREATE TABLE u (a integer", b"COPY t (a) FROM stdin;\n1\n2\n", b"\\! touch x\n", b"SET TRANSACTION READ ONLY;"],
+    [b"CREATE TABLE public.u (a integer", b"COPY public.t (a) FROM stdin;\n1\n2\n", b"\\! touch x\n", b"SET TRANSACTION READ ONLY;"],
 )
 def test_a_script_that_cannot_be_read_leaves_nothing(database: Database, end: bytes) -> None:
     with pytest.raises(VerificationError):
-        run(database, b"CREATE TABLE t (a integer);\nCOPY t (a) FROM stdin;\n1\n\\.\n" + end)
+        run(database, b"CREATE TABLE public.t (a integer);\nCOPY public.t (a) FROM stdin;\n1\n\\.\n" + end)
     assert is_empty(database)
 
 
 def test_what_goes_wrong_while_rows_are_read_is_told_as_it_is(database: Database) -> None:
-    pieces = iter([b"CREATE TABLE t (a integer);\nCOPY t (a) FROM stdin;\n1\n2\n"])
+    pieces = iter([b"CREATE TABLE public.t (a integer);\nCOPY public.t (a) FROM stdin;\n1\n2\n"])
 
     def read(_size: int) -> bytes:
         for piece in pieces:
@@ -315,8 +315,8 @@ def test_what_goes_wrong_while_rows_are_read_is_told_as_it_is(database: Database
 def test_the_script_does_not_end_the_transaction(database: Database) -> None:
     with connect(database) as session:
         session.execute("BEGIN")
-        run_script(session, io.BytesIO(b"BEGIN; CREATE TABLE t (a integer); COMMIT; ROLLBACK; END; SAVEPOINT s;").read, keep=everything)
-        assert session.rows("SELECT count(*) FROM t") == [(0,)]
+        run_script(session, io.BytesIO(b"BEGIN; CREATE TABLE public.t (a integer); COMMIT; ROLLBACK; END; SAVEPOINT s;").read, keep=everything)
+        assert session.rows("SELECT count(*) FROM public.t") == [(0,)]
         session.execute("ROLLBACK")
     assert is_empty(database)
 
@@ -331,25 +331,26 @@ def test_a_transaction_that_ended_all_the_same_is_noticed(database: Database) ->
             return True
 
         with pytest.raises(VerificationError, match="ended the transaction that it was run in"):
-            run_script(session, io.BytesIO(b"CREATE TABLE t (a integer);").read, keep=end)
+            run_script(session, io.BytesIO(b"CREATE TABLE public.t (a integer);").read, keep=end)
 
 
 def test_without_a_transaction_nothing_is_run(database: Database) -> None:
     with connect(database) as session, pytest.raises(DatabaseError, match="within a transaction only"):
-        run_script(session, io.BytesIO(b"CREATE TABLE t (a integer);").read, keep=everything)
+        run_script(session, io.BytesIO(b"CREATE TABLE public.t (a integer);").read, keep=everything)
     assert is_empty(database)
 
 
 def test_what_is_not_kept_is_not_run(database: Database) -> None:
-    script = b"CREATE TABLE t (a integer);\nCREATE TABLE u (a integer);\nCOPY u (a) FROM stdin;\n1;\n\\.\nCOPY t (a) FROM stdin;\n2\n\\.\n"
-    run(database, script, keep=lambda statement: b" u " not in statement)
+    tables = b"CREATE TABLE public.t (a integer);\nCREATE TABLE public.u (a integer);\n"
+    script = tables + b"COPY public.u (a) FROM stdin;\n1;\n\\.\nCOPY public.t (a) FROM stdin;\n2\n\\.\n"
+    run(database, script, keep=lambda statement: b".u " not in statement)
     assert database.rows("SELECT relname, (SELECT a FROM t) FROM pg_class WHERE oid >= 16384") == [("t", 2)]
 
 
 @pytest.mark.slow
 def test_many_rows_need_little_memory(database: Database) -> None:
     piece = (b"x" * 1023 + b"\n") * 1024
-    script = iter([b"CREATE TABLE t (a text);\nCOPY t (a) FROM stdin;\n", *[piece] * 200, b"\\.\n"])
+    script = iter([b"CREATE TABLE public.t (a text);\nCOPY public.t (a) FROM stdin;\n", *[piece] * 200, b"\\.\n"])
     resident: list[int] = []
 
     def read(_size: int) -> bytes:
@@ -360,7 +361,7 @@ def test_many_rows_need_little_memory(database: Database) -> None:
         session.execute("BEGIN")
         run_script(session, read, keep=everything)
         session.execute("COMMIT")
-    assert database.rows("SELECT count(*), sum(length(a)) FROM t") == [(200 * 1024, 200 * 1024 * 1023)]
+    assert database.rows("SELECT count(*), sum(length(a)) FROM public.t") == [(200 * 1024, 200 * 1024 * 1023)]
     assert max(resident) - resident[0] < 20 * MIB
 
 

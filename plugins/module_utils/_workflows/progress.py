@@ -51,7 +51,7 @@ class TimeLimit:
             self._stops.append(stop)
             expired = self.expired
         if expired:
-            stop()
+            _quietly(stop)
 
     def check(self) -> None:
         """Raise when the limit has passed."""
