@@ -356,6 +356,9 @@ def test_production_needs_the_phrase_of_the_plan_and_each_phrase_once(damaged: S
     assert "is not the phrase" in refusal
     scene.roll_back(confirm=scene.plan(state="rolled_back")["confirm"]).require_success()
     assert scene.look().oid == before.oid
+    # It is the very database that the first phrase was for, and yet another decision.
+    (refusal,) = scene.refusals(confirm=phrase)
+    assert "is not the phrase for this backup" in refusal
 
 
 # Owners and privileges.
@@ -379,6 +382,15 @@ class Stage:
                 return cursor.fetchone()
         except psycopg2.Error as error:
             return type(error)
+
+    def letting_in(self, role: str) -> list[str]:
+        """Return the statements that let a role do what the application may."""
+        return [
+            f"GRANT CONNECT ON DATABASE {self.scene.database.name} TO {role}",
+            f"GRANT USAGE ON SCHEMA shop TO {role}",
+            f"GRANT SELECT ON shop.users TO {role}",
+            f"GRANT EXECUTE ON FUNCTION shop.twice(int) TO {role}",
+        ]
 
     def owner_of(self, table: str) -> str:
         return str(self.scene.database.value("SELECT relowner::regrole::text FROM pg_class WHERE oid = %s::regclass", table))
@@ -415,22 +427,24 @@ def test_who_could_read_before_can_read_after(stage: Stage) -> None:
     """First with all roles of the archive, then without one of them, then with another in its place."""
     scene, database = stage.scene, stage.scene.database
     assert (stage.reads(stage.application), stage.reads(stage.outsider)) == ((50, 2550), psycopg2.OperationalError)
+    # The archive knows nothing of one who came later.
+    newcomer = database.role()
+    database.execute(*stage.letting_in(newcomer))
     first = scene.restore().require_success()
     assert first["ownership"]["mode"] == "archive"
-    assert (stage.reads(stage.application), stage.reads(stage.outsider)) == ((100, 10100), psycopg2.OperationalError)
+    assert [stage.reads(role) for role in (stage.application, newcomer, stage.outsider)] == [(100, 10100), (100, 10100), psycopg2.OperationalError]
     assert stage.owner_of("shop.users") == stage.owner
+    scene.roll_back().require_success()
+    asked_for = scene.restore(ownership="archive")
+    assert asked_for.require_success()["ownership"]["mode"] == "archive"
+    assert (stage.reads(stage.application), stage.reads(newcomer)) == ((100, 10100), psycopg2.errors.InsufficientPrivilege)
+    assert f"The role {newcomer} lost SELECT on table shop.users." in " ".join(asked_for.output.split())
 
     # The archive's application is gone, the live database has another one.
     successor = database.role()
     scene.finalize(keep_previous=0).require_success()
     database.execute(f"REASSIGN OWNED BY {stage.application} TO {stage.owner}", f"DROP OWNED BY {stage.application}", f"DROP ROLE {stage.application}")
-    database.execute(
-        f"GRANT CONNECT ON DATABASE {database.name} TO {successor}",
-        f"GRANT USAGE ON SCHEMA shop TO {successor}",
-        f"GRANT SELECT ON shop.users TO {successor}",
-        f"GRANT EXECUTE ON FUNCTION shop.twice(int) TO {successor}",
-        "DELETE FROM shop.users WHERE id > 10",
-    )
+    database.execute(*stage.letting_in(successor), "DELETE FROM shop.users WHERE id > 10")
     second = scene.restore().require_success()
     assert second["ownership"]["mode"] == "live"
     assert f"the server has no role {stage.application}" in second["ownership"]["why"]
@@ -812,8 +826,9 @@ def _require(condition: bool) -> None:
         raise NotYet("Not yet.")
 
 
-def test_one_restore_into_a_database_at_a_time(damaged: Scene, original: Original) -> None:
+def test_one_restore_into_a_database_at_a_time(damaged: Scene, original: Original, make_database: Callable[..., Database]) -> None:
     scene = damaged
+    elsewhere = make_database(scene.database.server).name
     with scene.database.locked("users"):
         first = scene.start()
         scene.database.wait_for_session("wait_event_type = 'Lock'")
@@ -824,6 +839,9 @@ def test_one_restore_into_a_database_at_a_time(damaged: Scene, original: Origina
             r"workon.postgresql_backup restore on .+, process \d+, from 127.0.0.1, since 2\d{3}-",
             refusal,
         )
+        # Neither does a run that takes its lock in another database.
+        (same,) = (refusal for refusal in scene.refusals(maintenance_database=elsewhere) if refusal.startswith("Another restore"))
+        assert same == refusal
         assert scene.databases() == before
     first.finish().require_success()
     assert content(scene.database) == original.content

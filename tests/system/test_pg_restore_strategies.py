@@ -128,6 +128,27 @@ def test_without_ownership_the_objects_are_replaced_in_place(make_scene: Callabl
     assert result["safety_backup"]["key"] in result["go_back"]
 
 
+@pytest.mark.parametrize("owns_database", [True, False], ids=["schema_swap", "in_place"])
+def test_within_production_each_phrase_opens_once_and_whoever_could_read_can(
+    make_scene: Callable[..., Scene], database: Database, folder: Folder, owns_database: bool
+) -> None:
+    roles = Roles(database, owns_database=owns_database)
+    scene, sound = damaged(make_scene, roles, folder)
+    newcomer = database.role()
+    roles.as_operator(f"GRANT USAGE ON SCHEMA shop TO {newcomer}", f"GRANT SELECT ON shop.items TO {newcomer}")
+    scene.tag("production")
+    permitted = {"environment": "production", "allow_production": True, "allow_cross_environment": True}
+    phrase = scene.plan(**permitted)["confirm"]
+    assert scene.refusals(**permitted, confirm=phrase) == []
+    scene.restore(**permitted, confirm=phrase).require_success()
+    assert roles.as_application() == sound
+    with database.connected(newcomer) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM shop.items")
+        assert cursor.fetchone() == (300,)
+    (refusal,) = scene.refusals(**permitted, confirm=phrase)
+    assert "is not the phrase for this backup" in refusal
+
+
 def test_where_no_other_database_can_be_reached_the_schemas_are_exchanged(
     make_scene: Callable[..., Scene], make_database: Callable[..., Database], pg: Any, folder: Folder
 ) -> None:

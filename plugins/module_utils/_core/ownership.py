@@ -18,10 +18,11 @@ Mode = t.Literal["archive", "mapped", "live", "operator"]
 
 @dataclasses.dataclass(frozen=True)
 class Ownership:
-    """The way that was chosen, and why in a few words."""
+    """The way that was chosen, and why in a few words. ``keeps_rights``: no role may lose what it can do in the live database."""
 
     mode: Mode
     why: str
+    keeps_rights: bool = False
 
     @property
     def with_owners(self) -> bool:
@@ -52,7 +53,7 @@ class Roles:
 def choose_ownership(wanted: str, roles: Roles, role_map: t.Mapping[str, str], *, target_exists: bool) -> Ownership:
     """Return the way to set owners and privileges, or raise the sentence that says which roles are in the way.
 
-    ``auto`` takes those of the archive where every role exists and may be set, else those of the live database.
+    ``auto`` takes those of the archive where every role exists and may be set, else those of the live database; either way no role loses what it may do.
     """
     if wanted == "operator":
         return Ownership("operator", "asked for")
@@ -62,7 +63,10 @@ def choose_ownership(wanted: str, roles: Roles, role_map: t.Mapping[str, str], *
         return Ownership("live", "asked for")
     missing, unsettable = roles.missing(role_map), roles.not_settable(role_map)
     if not missing and not unsettable:
-        return Ownership("mapped", "role_map is set") if role_map else Ownership("archive", "every role of the archive exists here and may be set")
+        keeps = wanted == "auto" and target_exists
+        if role_map:
+            return Ownership("mapped", "role_map is set", keeps_rights=keeps)
+        return Ownership("archive", "every role of the archive exists here and may be set", keeps_rights=keeps)
     problem = " and ".join(
         part
         for part in (

@@ -180,6 +180,24 @@ def statements_to_match(
     return statements, _notes(pairs, restored, who)
 
 
+def statements_to_keep(
+    live: Iterable[ObjectPrivileges],
+    shadow: Iterable[ObjectPrivileges],
+    *,
+    settable_owners: Collection[str] | None,
+    operator: str,
+    renamed: Mapping[str, str] | None = None,
+) -> list[list[str]]:
+    """Return the statements that give back, on the shadow's objects, what roles can do in the live database and could not in the shadow.
+
+    Nothing is taken away, and owners stay: a former owner is granted what an owner can do. The parameters are those of statements_to_match. Each group is
+    to be run as a whole, those of schemas first; a group may be refused, for an owner who has no way into the schema.
+    """
+    who = _Operator(operator, None if settable_owners is None else frozenset(settable_owners))
+    pairs = sorted(_pairs(live, shadow, renamed or {}), key=lambda pair: pair[1].kind != "schema")
+    return [who.acting_as_owner([(new.owner, [statement])]) for old, new in pairs for statement in _additions(old, new)]
+
+
 def lost_privileges(live: Iterable[ObjectPrivileges], shadow: Iterable[ObjectPrivileges], *, renamed: Mapping[str, str] | None = None) -> list[str]:
     """Return a sentence for each role and object where the role could do something in the live database that it cannot in the shadow.
 
@@ -373,6 +391,19 @@ def _changes(found: ObjectPrivileges, current: _Rights, wanted: _Rights, column:
     ]
 
 
+def _additions(old: ObjectPrivileges, new: ObjectPrivileges) -> list[str]:
+    """Return the grants that make good what lost_privileges would name."""
+    held, granted = _all_rights(new), _rights(new.effective)
+    statements = _changes(new, granted, _merged(granted, _lost(_all_rights(old), held)))
+    columns = {column.name: column for column in new.columns}
+    for column in old.columns:
+        if column.name in columns:
+            on_column = _rights(columns[column.name].acl)
+            lost = _lost(_rights(column.acl), _merged(held, on_column))
+            statements += _changes(new, on_column, _merged(on_column, lost), f" ({quote_identifier(column.name)})")
+    return statements
+
+
 def _target(found: ObjectPrivileges) -> tuple[str, str]:
     """Return what names the object before and after the privileges in a statement."""
     if found.kind not in FUTURE_KINDS:
@@ -410,9 +441,19 @@ def _all_rights(found: ObjectPrivileges) -> _Rights:
     return {**_rights(found.effective), **_owner_rights(found)}
 
 
+def _lost(before: _Rights, after: _Rights) -> _Rights:
+    """Return the rights that are gone, or may no longer be granted on. What PUBLIC may is lost to nobody, unless the right to grant it is."""
+    return {
+        right: grantable
+        for right, grantable in before.items()
+        if (right not in after and (None, right[1]) not in after) or (grantable and not after.get(right, False))
+    }
+
+
 def _losses(before: _Rights, after: _Rights, name: str) -> list[str]:
-    lost = [right for right in before if right not in after and (None, right[1]) not in after]
-    no_longer_grantable = [right for right, grantable in before.items() if grantable and right not in lost and not after.get(right, False)]
+    gone = _lost(before, after)
+    lost = [right for right in gone if right not in after and (None, right[1]) not in after]
+    no_longer_grantable = [right for right in gone if right not in lost]
     sentences = [f"{_role(grantee)} lost {', '.join(privileges)} on {name}." for grantee, privileges in _by_grantee(lost)]
     return sentences + [
         f"{_role(grantee)} lost the right to grant {', '.join(privileges)} on {name} to others." for grantee, privileges in _by_grantee(no_longer_grantable)

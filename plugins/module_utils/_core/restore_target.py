@@ -37,7 +37,7 @@ class Target:
     """The database restored into, existing or not.
 
     ``empty`` says that it holds no object of anybody, so that nothing can be lost. ``size`` is in bytes, ``free_disk`` what its server's disk has free
-    where that can be known. The last three name what would stay behind with a renamed database.
+    where that can be known. ``newest_table`` is the highest OID of its tables. The last three name what would stay behind with a renamed database.
     """
 
     database: str
@@ -54,15 +54,23 @@ class Target:
     server: ServerFacts
     capabilities: Capabilities
     free_disk: int | None = None
+    newest_table: int = 0
     replication_slots: tuple[str, ...] = ()
     subscriptions: tuple[str, ...] = ()
     prepared_transactions: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        """Return eight digits that mean this database on this server and no other, not even the one that bears its name after a swap."""
-        facts = (self.server.system_identifier, self.server.address, self.server.port, self.database, self.oid)
+        """Return eight digits that mean this database on this server as it is until the next restore: not the one that bears its name afterwards,
+        nor the same one when a restore was rolled back."""
+        mark = self.comment.restore
+        facts = (self.server.system_identifier, self.server.address, self.server.port, self.database, self.oid, mark and (mark.restore_id, mark.since))
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
+
+    @property
+    def inner_fingerprint(self) -> str:
+        """Return eight digits that also tell the database before a restore within it from the one after: that makes every table anew."""
+        return hashlib.sha256(repr((self.fingerprint, self.newest_table)).encode()).hexdigest()[:8]
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return the target for people and later tasks."""

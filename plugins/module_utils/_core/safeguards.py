@@ -77,9 +77,10 @@ def confirmation_refusal(permissions: Permissions, target: Target, phrase: str, 
     )
 
 
-def restore_phrase(backup_id: str, target: Target) -> str:
-    """Return what must be repeated to restore into production: bound to the backup and to the database's OID, so that it opens no other door."""
-    return f"restore {backup_id} into {target.database}@{target.fingerprint}"
+def restore_phrase(backup_id: str, database: str, fingerprint: str) -> str:
+    """Return what must be repeated to restore into production: bound to the backup and to the database as it is, so that it opens no other door, and this
+    one once."""
+    return f"restore {backup_id} into {database}@{fingerprint}"
 
 
 def rollback_phrase(restore_id: str, target: Target) -> str:

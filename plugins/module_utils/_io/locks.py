@@ -11,19 +11,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Row, Session
 
 # Any fixed number serves, as long as every run uses the same; advisory locks are per database by nature.
 _CLASS = 1466906190
 _BACKUP = 20260108
 
-_HOLDER = """
+_HOLDERS = """
 SELECT a.pid, a.usename, a.application_name,
        pg_catalog.host(a.client_addr), pg_catalog.to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
   FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a USING (pid)
- WHERE l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-   AND l.classid::bigint = %(class)s AND l.objid::bigint = %(object)s AND l.objsubid = 2 AND l.granted
+ WHERE l.locktype = 'advisory' AND l.classid::bigint = %(class)s AND l.objid::bigint = %(object)s AND l.objsubid = 2 AND l.granted
+   AND l.pid <> pg_catalog.pg_backend_pid()
 """
+_OF_THIS_DATABASE = " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ BACKUP = Lock(_BACKUP)
 
 
 def restore_lock(database: str) -> Lock:
-    """Return the lock of restoring into a database of this name, which need not exist; it is taken in another database."""
+    """Return the lock of restoring into a database of this name, which need not exist; it is taken in whichever database a run can reach."""
     return Lock(int.from_bytes(hashlib.sha256(f"restore {database}".encode()).digest()[:4], "big") >> 1)
 
 
@@ -48,10 +49,21 @@ def try_lock(session: Session, lock: Lock) -> bool:
 
 
 def lock_holder(session: Session, lock: Lock) -> str:
-    """Say who holds a lock, as far as this role may see."""
-    holders = session.rows(_HOLDER, _parameters(lock))
+    """Say who else holds a lock of the session's database, as far as this role may see."""
+    return _described(session.rows(_HOLDERS + _OF_THIS_DATABASE, _parameters(lock))) or "a session that has just ended"
+
+
+def holder_anywhere(session: Session, lock: Lock) -> str | None:
+    """Say who else holds a lock of this kind in any database of the server; None if nobody does.
+
+    Two runs that took it in different databases both hold it. Each that looks after it has taken its own sees the other.
+    """
+    return _described(session.rows(_HOLDERS, _parameters(lock)))
+
+
+def _described(holders: list[Row]) -> str | None:
     if not holders:
-        return "a session that has just ended"
+        return None
     pid, user, application, address, since = holders[0]
     return (
         f"server process {pid}, role {user or 'unknown'}, {application or 'no application name'}, "

@@ -42,6 +42,11 @@ SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace IN 
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)
 """
 
+_NEWEST_TABLE = """
+SELECT COALESCE(pg_catalog.max(c.oid::bigint), 0) FROM pg_catalog.pg_class AS c
+ WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't' AND c.oid::bigint >= 16384
+"""
+
 _EXTENSIONS = """
 SELECT v.name::text, bool_or(v.superuser AND NOT v.trusted) FROM pg_catalog.pg_available_extension_versions AS v GROUP BY v.name
 """
@@ -72,6 +77,11 @@ def read_what_hangs_on(session: Session, name: str, oid: int) -> tuple[tuple[str
 def is_empty(session: Session) -> bool:
     """Say whether the database of this session holds nothing that somebody made."""
     return bool(session.row(_EMPTY)[0])
+
+
+def read_newest_table(session: Session) -> int:
+    """Return the highest OID of a table of the session's database, 0 where it has none."""
+    return int(session.row(_NEWEST_TABLE)[0])
 
 
 def read_available_extensions(session: Session) -> dict[str, bool]:

@@ -56,8 +56,12 @@ def find_kept(session: Session, live: Session | None, target: Target) -> list[Ke
 
 
 def exchange_databases_back(session: Session, restored: ServerDatabase | None, before: Kept, name: str, mark: RestoreMark) -> str | None:
-    """Give a name back to the database that had it before a restore; return the name that the restored one gets (None: it is gone)."""
-    comes = Renaming(before.oid, before.name, name, dataclasses.replace(before.comment, restore=None))
+    """Give a name back to the database that had it before a restore; return the name that the restored one gets (None: it is gone).
+
+    ``mark`` is the restored one's. The other is marked, too: what was confirmed for the restore that is undone must not open the door again.
+    """
+    back = dataclasses.replace(before.mark, role="live", state="rolled_back", since=mark.since, partner_oid=0)
+    comes = Renaming(before.oid, before.name, name, dataclasses.replace(before.comment, restore=back))
     if restored is None:
         carry_out_exchange(session, Exchange(None, comes))
         return None

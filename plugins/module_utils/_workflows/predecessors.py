@@ -33,10 +33,10 @@ class Predecessors:
     swapped: bool = False
     kept: tuple[ServerDatabase, ...] = ()
 
-    def as_it_was(self, target: Target) -> Target:
-        """Return the target that the interrupted run was confirmed for: before its swap the name meant the database that is now kept."""
+    def confirmed_for(self, target: Target) -> str:
+        """Return the fingerprint that an interrupted run was confirmed for: before its swap the name meant the database that is now kept."""
         mark = target.comment.restore
-        return dataclasses.replace(target, oid=mark.target_oid) if self.swapped and mark else target
+        return mark.replaced if self.swapped and mark else target.fingerprint
 
     def sentences(self) -> list[str]:
         """Say what was found, and what is done about it."""

@@ -184,7 +184,7 @@ class _Swap:
         require_proof(proof, _UNTOUCHED)
         lost = self._loader.lost(shadow)
         require_rights(lost, plan.ownership, _UNTOUCHED)
-        self._notes += lost
+        self._notes += lost.sentences
         with Session(shadow.login) as session:
             checks = run_database_checks(plan.request.checks, session, self._surroundings.clock())
         require_checks(checks, _UNTOUCHED)
@@ -287,6 +287,7 @@ class _Swap:
             since=format_time(self._surroundings.clock()),
             partner_oid=partner_oid,
             options=plan.request.digest(),
+            replaced=plan.predecessors.confirmed_for(plan.target),
         )
 
 

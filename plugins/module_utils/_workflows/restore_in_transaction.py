@@ -46,7 +46,12 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.checks import run_database_checks
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.content import analyze, read_content
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_owners import lost_rights, set_as_before, set_from_archive
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_owners import (
+    keep_rights,
+    lost_rights,
+    set_as_before,
+    set_from_archive,
+)
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import feed_again
@@ -181,6 +186,8 @@ class TransactionRestore:
         wanted = before if plan.ownership.mode == "live" else [found for found in before if found.kind == "schema" and self._renamed]
         if wanted:
             set_as_before(plan, session, wanted, schemas=self._schemas, renamed=self._at_home())
+        if plan.ownership.keeps_rights:
+            keep_rights(plan, session, before, schemas=self._schemas, renamed=self._at_home())
 
     def _prove(self, session: Session, before: list[ObjectPrivileges]) -> tuple[Proof, list[CheckResult]]:
         plan = self._plan
@@ -190,7 +197,7 @@ class TransactionRestore:
         require_proof(proof, "")
         lost = lost_rights(before, privilege_facts.read_privileges(session, self._schemas), renamed=self._at_home())
         require_rights(lost, plan.ownership, "")
-        self._notes += lost
+        self._notes += lost.sentences
         checks = run_database_checks(plan.request.checks, session, self._clock(), in_transaction=True)
         require_checks(checks, "")
         return proof, checks

@@ -8,12 +8,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import DatabaseError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import (
+    FUTURE_KINDS,
     ObjectPrivileges,
     lost_owners,
     lost_privileges,
+    statements_to_keep,
     statements_to_match,
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import privilege_facts, target_facts
@@ -51,9 +55,62 @@ def set_as_before(
     run_all(session, statements)
 
 
-def lost_rights(before: t.Sequence[ObjectPrivileges], after: t.Sequence[ObjectPrivileges], *, renamed: t.Mapping[str, str] | None = None) -> list[str]:
+def keep_rights(
+    plan: RestorePlan,
+    session: Session,
+    before: t.Sequence[ObjectPrivileges],
+    *,
+    schemas: t.Collection[str] | None = None,
+    renamed: t.Mapping[str, str] | None = None,
+) -> None:
+    """Grant, in the session's transaction, what roles could do before and the archive does not let them. What is refused shows as lost afterwards."""
+    groups = statements_to_keep(
+        before,
+        privilege_facts.read_privileges(session, schemas),
+        settable_owners=privilege_facts.settable_roles(session),
+        operator=plan.target.server.user,
+        renamed=renamed,
+    )
+    for group in groups:
+        session.execute("SAVEPOINT granting")
+        try:
+            run_all(session, group)
+        except DatabaseError:
+            if session.lost:
+                raise
+            session.execute("ROLLBACK TO SAVEPOINT granting")
+        session.execute("RELEASE SAVEPOINT granting")
+
+
+@dataclasses.dataclass(frozen=True)
+class LostRights:
+    """Sentences about the roles that could do something before, and cannot with what was loaded.
+
+    Apart from ``privileges`` are those on objects that do not exist yet, and the roles whose objects now belong to others.
+    """
+
+    privileges: tuple[str, ...] = ()
+    future: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        return (*self.privileges, *self.future, *self.owners)
+
+
+def lost_rights(before: t.Sequence[ObjectPrivileges], after: t.Sequence[ObjectPrivileges], *, renamed: t.Mapping[str, str] | None = None) -> LostRights:
     """Say which roles could do something before that they cannot do with what was loaded."""
-    return [*lost_privileges(before, after, renamed=renamed), *lost_owners(before, after, renamed=renamed)]
+    lost = tuple(lost_privileges(before, after, renamed=renamed))
+    present = set(lost_privileges(_existing(before), _existing(after), renamed=renamed))
+    return LostRights(
+        tuple(sentence for sentence in lost if sentence in present),
+        tuple(sentence for sentence in lost if sentence not in present),
+        tuple(lost_owners(before, after, renamed=renamed)),
+    )
+
+
+def _existing(found: t.Iterable[ObjectPrivileges]) -> list[ObjectPrivileges]:
+    return [each for each in found if each.kind not in FUTURE_KINDS]
 
 
 def run_all(session: Session, statements: t.Iterable[str | bytes]) -> None:

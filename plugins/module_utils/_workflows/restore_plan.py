@@ -148,7 +148,8 @@ class RestorePlanner:
         if strategy and strategy.name != "swap":
             # What swaps have left is none of its business.
             predecessors = Predecessors(kept=predecessors.kept)
-        phrase = safeguards.restore_phrase(self._identity(source, opened), predecessors.as_it_was(target))
+        confirmed = predecessors.confirmed_for(target) if strategy is None or strategy.name == "swap" else target.inner_fingerprint
+        phrase = safeguards.restore_phrase(self._identity(source, opened), target.database, confirmed)
         attempts.refuse(safeguards.confirmation_refusal(permissions, target, phrase, planning=planning))
         attempts.refuse_all(safeguards.source_refusals(permissions, target, source.manifest))
         properties = self._properties(target, source)
@@ -328,10 +329,8 @@ class RestorePlanner:
 
 def lock_refusal(sessions: RestoreSessions, target: Target) -> str | None:
     """Take the lock of restoring into this database, or say who holds it."""
-    lock = locks.restore_lock(target.database)
-    if locks.try_lock(sessions.any, lock):
+    session, lock = sessions.any, locks.restore_lock(target.database)
+    holder = locks.holder_anywhere(session, lock) if locks.try_lock(session, lock) else locks.lock_holder(session, lock)
+    if holder is None:
         return None
-    return (
-        f"Another restore into the database {target.database} is running ({locks.lock_holder(sessions.any, lock)}). "
-        "Wait for its end; one restore into a database runs at a time."
-    )
+    return f"Another restore into the database {target.database} is running ({holder}). Wait for its end; one restore into a database runs at a time."

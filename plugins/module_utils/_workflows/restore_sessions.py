@@ -104,6 +104,7 @@ def read_target(sessions: RestoreSessions, available_disk: int | None) -> Target
         hosts=(*(host for host, _port in sessions.login.hosts), *filter(None, dict(sessions.login.parameters).get("hostaddr", "").split(","))),
         server=_without_the_session_s_own(server),
         capabilities=Capabilities(superuser, createdb, sessions.maintenance.login.database if sessions.maintenance else None, sessions.problem),
+        newest_table=target_facts.read_newest_table(sessions.live) if sessions.live else 0,
         free_disk=available_disk if available_disk is not None else target_facts.read_free_disk(sessions.any),
         replication_slots=slots,
         subscriptions=subscriptions,

@@ -22,7 +22,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.err
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.inherited import inherited_properties
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pg_restore_output import is_only_about_unknown_parameter, telling
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import database_statements
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import ObjectPrivileges, database_statements
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.proof import Proof, prove
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_entries import list_lines
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside
@@ -32,7 +32,13 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postg
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import Redact
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.content import analyze_parents, read_content_side_by_side
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_owners import lost_rights, set_as_before, set_from_archive
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_owners import (
+    LostRights,
+    keep_rights,
+    lost_rights,
+    set_as_before,
+    set_from_archive,
+)
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import HeadFile, feed_again
@@ -142,12 +148,12 @@ class ShadowLoader:
             analyze_parents(session)
         return prove(plan.source.manifest, found, plan.method)
 
-    def lost(self, shadow: Shadow) -> list[str]:
+    def lost(self, shadow: Shadow) -> LostRights:
         """Say which roles could do something in the live database that they cannot do in the shadow."""
         if not self._plan.target.exists:
-            return []
-        with Session(self._sessions.login) as live, Session(shadow.login) as beside_it:
-            return lost_rights(privilege_facts.read_privileges(live), privilege_facts.read_privileges(beside_it))
+            return LostRights()
+        with Session(shadow.login) as session:
+            return lost_rights(self._before(), privilege_facts.read_privileges(session))
 
     def drop(self, shadow: Shadow) -> str | None:
         """Drop a shadow; return its name if it may still be there, which is then for a person to drop."""
@@ -160,6 +166,11 @@ class ShadowLoader:
                 return None
             return shadow.name
         return None
+
+    def _before(self) -> list[ObjectPrivileges]:
+        """Return owners and privileges of the live database."""
+        with Session(self._sessions.login) as live:
+            return privilege_facts.read_privileges(live)
 
     def _load_stream(self, shadow: Shadow) -> None:
         plan = self._plan
@@ -242,5 +253,8 @@ class ShadowLoader:
         with Session(shadow.login) as session:
             set_from_archive(plan, session, self._redact)
             if plan.ownership.mode == "live":
-                with Session(self._sessions.login) as live:
-                    set_as_before(plan, session, privilege_facts.read_privileges(live))
+                set_as_before(plan, session, self._before())
+            elif plan.ownership.keeps_rights:
+                session.execute("BEGIN")
+                keep_rights(plan, session, self._before())
+                session.execute("COMMIT")

@@ -14,6 +14,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.che
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.ownership import Ownership
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.proof import Proof
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_owners import LostRights
 
 _SHOWN = 10
 
@@ -26,10 +27,14 @@ def require_proof(proof: Proof, consequence: str) -> None:
         )
 
 
-def require_rights(lost: t.Sequence[str], ownership: Ownership, consequence: str) -> None:
-    """Require that no role lost anything, where owners and privileges were to be those of the live database."""
-    if lost and ownership.mode == "live":
-        raise VerificationError(f"Roles would lose what they may do now: {' '.join(lost[:_SHOWN])} {consequence}".strip(), lost_privileges=list(lost))
+def require_rights(lost: LostRights, ownership: Ownership, consequence: str) -> None:
+    """Require that no role lost anything, where owners and privileges were to be those of the live database; no privilege, where they were to be kept."""
+    counted = lost.sentences if ownership.mode == "live" else lost.privileges if ownership.keeps_rights else ()
+    if counted:
+        raise VerificationError(
+            f"Roles would lose what they may do now: {' '.join(counted[:_SHOWN])} Set ownership to archive or operator if that is meant. {consequence}".strip(),
+            lost_privileges=list(counted),
+        )
 
 
 def require_checks(results: t.Sequence[CheckResult], consequence: str) -> None:

@@ -11,11 +11,13 @@ import typing as t
 import pytest
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import safeguards
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, RestoreMark
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_target import Target
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.safeguards import Permissions
 from ansible_collections.workon.postgresql_backup.tests.unit.facts import manifest, server
 from ansible_collections.workon.postgresql_backup.tests.unit.targets import absent, target
+
+MARK = RestoreMark("3f2a", "live", "rolled_back", "workon", 16384, "4f9d", "2026-01-08T10:30:00.000Z")
 
 STAGING, PRODUCTION = Permissions("staging"), Permissions("production", allow_production=True)
 
@@ -99,16 +101,28 @@ def test_production_asks_for_the_phrase_of_this_very_plan(environment: str, conf
         {"server": server(port=5433)},
         {"server": server(address="db2.example.com")},
         {"server": server(system_identifier="7")},
+        {"comment": DatabaseComment(environment="production", restore=MARK)},
+        {"comment": DatabaseComment(environment="production", restore=dataclasses.replace(MARK, since="2026-01-08T10:31:00.000Z"))},
     ],
 )
-def test_a_phrase_opens_one_door(changed: dict[str, t.Any]) -> None:
-    phrase = safeguards.restore_phrase("4f9d", target())
-    assert phrase.startswith("restore 4f9d into workon@")
-    assert safeguards.restore_phrase("4f9d", target(**changed)) != phrase
-    assert safeguards.restore_phrase("5f9d", target()) != phrase
-    assert safeguards.rollback_phrase("4f9d", target()) != phrase
+def test_a_phrase_opens_one_door_once(changed: dict[str, t.Any]) -> None:
+    def phrase(backup_id: str, into: Target) -> str:
+        return safeguards.restore_phrase(backup_id, into.database, into.fingerprint)
+
+    wanted = phrase("4f9d", target())
+    assert wanted.startswith("restore 4f9d into workon@")
+    assert phrase("4f9d", target(**changed)) != wanted
+    assert target(**changed).inner_fingerprint != target().inner_fingerprint
+    assert phrase("5f9d", target()) != wanted
+    assert safeguards.rollback_phrase("4f9d", target()) != wanted
     # What changes from day to day is no part of it.
-    assert safeguards.restore_phrase("4f9d", target(size=9, owner="other", free_disk=1)) == phrase
+    daily = target(size=9, owner="other", free_disk=1)
+    assert phrase("4f9d", daily) == wanted
+    assert daily.inner_fingerprint == target().inner_fingerprint
+
+
+def test_a_restore_within_a_database_makes_another_of_it() -> None:
+    assert target(newest_table=16500).inner_fingerprint != target(newest_table=16400).inner_fingerprint
 
 
 @pytest.mark.parametrize(
