@@ -142,13 +142,13 @@ def importer(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Back up a real PostgreSQL into a real S3 server, and prove it."""
+    """Back up a real PostgreSQL into a real S3 server, damage the database, restore it, and go back again."""
     _play(environments.newest_ansible(), "tests/demo/demo.py", session.posargs)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure against pg_dump and the AWS client."""
+    """Measure backup and restore against what people do without this collection."""
     _play(environments.BENCH, "tests/bench/bench.py", session.posargs)
 
 

@@ -139,6 +139,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import passed_over
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.results import catalog_result
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.programs import find_clients
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.runner import Secrets, run_module
@@ -165,8 +166,10 @@ def main() -> None:
         params = module.params
         request = CatalogRequest(params["name"], params["restore_point"], params["limit"], params["verify"])
         clients = find_clients(params["pg_bin_dir"]) if request.verify == "decode" else []
-        catalog, shown = inspect_catalog(request, open_store(params, secrets), clients, secrets.redact)
-        return catalog_result(catalog, shown)
+        store = open_store(params, secrets)
+        catalog, shown = inspect_catalog(request, store, clients, secrets.redact)
+        point = request.restore_point
+        return catalog_result(catalog, shown, passed_over(catalog, point, shown[0], store.prefix) if point else ())
 
     run_module(module, work)
 

@@ -129,10 +129,11 @@ def test_two_hosts_hand_on_both_outcomes(player: Player, pg: Any, make_database:
 def test_inventory_variables_hold_unless_a_database_says_otherwise(player: Player, pg: Any, make_database: Callable[..., Database], folder: Folder) -> None:
     one, two = make_database(pg), make_database(pg)
     (folder.path / "deep").mkdir(mode=0o700)
+    of_restores = {"checks": {"tables_present": ["no_such_table"]}, "role_map": {"a": "b"}, "protected_hosts": ["*"], "jobs": 1}
     inventory = one_host(
         # The common URL with another database, and a login that the common URL must not come into the way of.
         database_url=pg.url("postgres"),
-        databases=[{"name": "one", "database": one.name}, {"name": "two", **two.login(), "environment": "production", "prefix": ""}],
+        databases=[{"name": "one", "database": one.name, **of_restores}, {"name": "two", **two.login(), "environment": "production", "prefix": ""}],
         pg_bin_dir=str(pg.installation.bin_dir),
         environment="staging",
         reason="scheduled",

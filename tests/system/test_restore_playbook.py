@@ -211,7 +211,7 @@ def test_what_one_restore_did_is_not_told_of_the_next(player: Player, scene: Sce
 
 def test_one_of_several_databases_is_chosen_by_its_name(player: Player, scene: Scene) -> None:
     # As the role backup has them: options of a backup that a restore has no use for, and a password in each.
-    of_backups = {"exclude_table_data": ["public.sessions"], "fingerprint": "none", "timeout": 1}
+    of_backups = {"exclude_table_data": ["public.sessions"], "fingerprint": "none", "timeout": 1, "retention": {"keep_last": 1}}
     databases = [{"name": "other", **scene.database.login(database="other")}, {"name": "app", **scene.database.login(), **of_backups}]
     headers = {"Authorization": f"Bearer {PASSWORD}"}
     checks = {"http": [{"url": "http://127.0.0.1:9/healthz", "headers": headers}]}

@@ -155,6 +155,28 @@ def resolve_restore_point(catalog: Catalog, restore_point: str, prefix: str, *, 
     raise BackupError(_nothing_found(f"no backup with the key {restore_point}", catalog))
 
 
+def passed_over(catalog: Catalog, restore_point: str, chosen: Backup, prefix: str) -> list[str]:
+    """Name what is newer than the backup that ``latest`` or ``before:<time>`` chose, and was not chosen because it cannot be trusted."""
+    if restore_point != "latest" and not restore_point.startswith("before:"):
+        return []
+    limit = parse_time(restore_point[len("before:") :], "restore_point") if restore_point != "latest" else None
+    invalid = [
+        (backup.started, backup.key, f"which is not valid: {' '.join(backup.problems)}")
+        for backup in (*catalog.backups, *catalog.broken)
+        if not backup.valid and backup.name == chosen.name
+    ]
+    unfinished = [
+        (parsed.started, orphan.key, "an archive without a manifest: its backup did not finish, or has not yet.")
+        for orphan in catalog.orphans
+        if (parsed := naming.parse_archive_key(orphan.key, prefix)) and parsed.name == chosen.name
+    ]
+    return [
+        f"{restore_point} is {chosen.key}. Newer, and passed over, is {key}, {why}"
+        for started, key, why in sorted((*invalid, *unfinished), reverse=True)
+        if started > chosen.started and (limit is None or started < limit)
+    ]
+
+
 def _age_order(backup: Backup) -> tuple[dt.datetime, str]:
     return (backup.started, backup.key)
 

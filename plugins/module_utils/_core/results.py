@@ -79,8 +79,8 @@ def adoption_result(manifest: Manifest, address: str, *, adopted: bool, planned:
     }
 
 
-def catalog_result(catalog: Catalog, shown: t.Sequence[Backup]) -> dict[str, t.Any]:
-    """Return a catalog as a module's result; ``shown`` are the backups that were asked for."""
+def catalog_result(catalog: Catalog, shown: t.Sequence[Backup], notes: t.Sequence[str] = ()) -> dict[str, t.Any]:
+    """Return a catalog as a module's result; ``shown`` are the backups that were asked for, ``notes`` sentences about how they were found."""
     valid = len(catalog.valid_backups())
     counts = {
         "backups": len(catalog.backups),
@@ -101,6 +101,7 @@ def catalog_result(catalog: Catalog, shown: t.Sequence[Backup]) -> dict[str, t.A
         "foreign": [stored.as_dict() for stored in catalog.foreign],
         "unfinished": [upload.as_dict() for upload in catalog.unfinished],
         "counts": counts,
+        "warnings": list(notes),
     }
 
 

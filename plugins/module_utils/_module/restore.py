@@ -199,6 +199,7 @@ def _facts(plan: RestorePlan) -> dict[str, t.Any]:
         "jobs": plan.jobs,
         "client": {"version": plan.opened.client.version, "bin_dir": plan.opened.client.bin_dir},
         "interrupted": plan.predecessors.sentences(),
+        "warnings": list(plan.notes),
     }
 
 

@@ -187,7 +187,7 @@ class RestorePlanner:
             jobs=request.jobs or os.cpu_count() or 1,
             phrase=phrase,
             predecessors=predecessors,
-            notes=(*notes, *self._sessions.login.notes),
+            notes=(*source.notes, *notes, *self._sessions.login.notes),
         )
 
     @property

@@ -18,7 +18,7 @@ import typing as t
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive import HEADER_BYTES, ArchiveContents, oldest_reader
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive_sql import ArchiveDemands, grants_among, ownership_statements, read_demands
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import resolve_restore_point
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import passed_over, resolve_restore_point
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import pg_restore_definitions_command
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import Client, choose_restore_client
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, StoreError, VerificationError
@@ -42,7 +42,10 @@ _S3 = "s3://"
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A stored archive and what is known of it. ``local_path`` is set where it is a file of this host; without a manifest little can be proved."""
+    """A stored archive and what is known of it. ``local_path`` is set where it is a file of this host; without a manifest little can be proved.
+
+    ``notes`` are sentences about how it was found.
+    """
 
     key: str
     address: str
@@ -50,6 +53,7 @@ class Source:
     manifest: Manifest | None
     store: Store
     local_path: str | None
+    notes: tuple[str, ...] = ()
 
     @property
     def backup_id(self) -> str:
@@ -94,7 +98,8 @@ def find_source(wanted: str, name: str | None, store: Store | None, store_for: S
     backup = resolve_restore_point(catalog, wanted, store.prefix, option="backup")
     manifest = t.cast(Manifest, backup.manifest)
     address = store.address(backup.key)
-    return Source(backup.key, address, manifest.size, manifest, store, address if facts.kind == "directory" else None)
+    notes = tuple(passed_over(catalog, wanted, backup, store.prefix))
+    return Source(backup.key, address, manifest.size, manifest, store, address if facts.kind == "directory" else None, notes)
 
 
 def _stored(key: str, store: Store) -> Source:

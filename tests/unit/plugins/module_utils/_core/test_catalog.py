@@ -17,6 +17,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.cat
     StoredObject,
     UnfinishedUpload,
     manifests_to_read,
+    passed_over,
     read_catalog,
     resolve_restore_point,
 )
@@ -223,6 +224,28 @@ def test_repeating_a_restore_never_goes_back_to_what_was_saved_before_it(restore
     assert catalog.backups[0].key == archive_key(hours=5)
     assert resolve_restore_point(catalog, restore_point, "").key == archive_key(hours=0)
     assert resolve_restore_point(catalog, archive_key(hours=5), "").key == archive_key(hours=5)
+
+
+@pytest.mark.parametrize("prefix", ["", "p/"])
+def test_what_a_restore_point_passes_over_is_named(prefix: str) -> None:
+    catalog = three_backups_the_newest_invalid(prefix)
+    chosen, newer = archive_key(hours=1, prefix=prefix), archive_key(hours=2, prefix=prefix)
+    (note,) = passed_over(catalog, "latest", resolve_restore_point(catalog, "latest", prefix), prefix)
+    assert note.startswith(f"latest is {chosen}. Newer, and passed over, is {newer}, which is not valid: The archive has 1 bytes")
+    for restore_point in ("before:2026-01-08T11:30:21Z", chosen):
+        assert passed_over(catalog, restore_point, resolve_restore_point(catalog, restore_point, prefix), prefix) == []
+    later = "before:2030-01-01T00:00:00Z"
+    assert len(passed_over(catalog, later, resolve_restore_point(catalog, later, prefix), prefix)) == 1
+
+
+def test_newer_archives_without_a_manifest_and_the_reverse_are_passed_over_by_name() -> None:
+    orphan, of_another_name = archive_key(hours=3), archive_key("shop", 3)
+    lost = naming.manifest_key(archive_key(hours=2))
+    catalog = catalog_of(*with_manifest(archive_key()), orphan, of_another_name, lost)
+    notes = passed_over(catalog, "latest", resolve_restore_point(catalog, "latest", ""), "")
+    assert [note.split("passed over, is ")[1].split(",")[0] for note in notes] == [orphan, archive_key(hours=2)]
+    assert "an archive without a manifest" in notes[0]
+    assert "is missing" in notes[1]
 
 
 def test_a_restore_point_may_be_the_whole_key() -> None:
