@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
+from psycopg2.extras import LogicalReplicationConnection
 
 from harness.ansible_runner import AnsibleRunner
 from harness.pooler import PgBouncer, find_pgbouncer
@@ -307,6 +309,25 @@ def test_what_replication_hangs_on(hung_on: Scene) -> None:
         require(hung_on.refusals(), "has subscription sub, which stay")
     finally:
         hung_on.database.execute("DROP SUBSCRIPTION sub")
+
+
+def test_a_sender_of_replication_is_sent_away_where_that_is_acknowledged(hung_on: Scene, folder: Folder) -> None:
+    server, name = hung_on.database.server, hung_on.database.name
+    hung_on.database.execute("SELECT pg_create_logical_replication_slot('cdc', 'test_decoding')")
+    address = {"host": server.host, "port": server.port, "user": server.superuser, "password": PASSWORD, "dbname": name}
+    consumer = psycopg2.connect(**address, connection_factory=LogicalReplicationConnection)
+    try:
+        consumer.cursor().start_replication(slot_name="cdc", decode=False)
+        (archive,) = (key for key in hung_on.store.listing() if key.endswith(".dump"))
+        elsewhere = {"backup": f"{hung_on.store.options['directory']}/{archive}", **folder.options}
+        previous = hung_on.restore(**elsewhere, acknowledge_replication=True).require_success()["previous"]
+        slot = Database(server, "postgres").rows("SELECT database, active FROM pg_replication_slots WHERE slot_name = 'cdc'")
+        assert slot == [(previous, False)]
+        assert hung_on.database.value("SELECT count(*) FROM users") == 200
+    finally:
+        consumer.close()
+        hung_on.database.execute("SELECT pg_drop_replication_slot('cdc')")
+    hung_on.drop_beside()
 
 
 def test_a_prepared_transaction(hung_on: Scene) -> None:

@@ -459,6 +459,20 @@ def test_who_could_read_before_can_read_after(stage: Stage) -> None:
     assert database.value("SELECT has_table_privilege(%s, 'shop.users', 'SELECT')", stage.outsider) is True
 
 
+def test_a_role_that_only_a_policy_names_is_missed_before_anything_is_loaded(make_scene: Callable[..., Scene], database: Database, folder: Folder) -> None:
+    tenant = database.role()
+    database.execute("CREATE TABLE users AS SELECT 1 AS id", f"CREATE POLICY own ON users TO {tenant} USING (id = 1)")
+    scene = make_scene(database, folder).tag()
+    scene.back_up()
+    database.execute("DROP POLICY own ON users", f"DROP ROLE {tenant}")
+    before = scene.look()
+    for options in ({}, {"ownership": "operator"}, {"role_map": {tenant: "postgres"}}):
+        outcome = scene.restore(**options)
+        scene.nothing_left(outcome, before, says=(f"Policies or user mappings of the archive name role {tenant}, which the server does not have.",))
+    database.execute(f"CREATE ROLE {tenant}")
+    scene.restore().require_success()
+
+
 def test_everything_may_belong_to_whoever_restores(stage: Stage) -> None:
     outcome = stage.scene.restore(ownership="operator")
     assert outcome.require_success()["ownership"] == {"mode": "operator", "why": "asked for"}

@@ -38,7 +38,8 @@ _UNVALIDATED = (("not", "valid"), ("not", "enforced"))
 class ArchiveDemands:
     """What must exist on a server, or be allowed there, for the definitions of an archive to be restored.
 
-    ``extensions`` maps each to the schema that it is created in (None: its own choice). ``owners`` are those of ``roles`` that own something.
+    ``extensions`` maps each to the schema that it is created in (None: its own choice). ``owners`` are those of ``roles`` that own something,
+    ``definition_roles`` those that policies and user mappings name: these are restored as they are, whoever owns and may use what.
     ``for_all_tables`` are publications. ``languages`` are those of routines, whether or not the archive creates them.
     ``unvalidated_constraints`` are pairs of a table or domain and the constraint: what was not valid at the source either.
     """
@@ -51,6 +52,7 @@ class ArchiveDemands:
     unvalidated_constraints: frozenset[tuple[str, str]]
     schemas: frozenset[str]
     languages: frozenset[str]
+    definition_roles: frozenset[str] = frozenset()
 
 
 def read_demands(items: t.Iterable[Statement]) -> ArchiveDemands:
@@ -61,6 +63,7 @@ def read_demands(items: t.Iterable[Statement]) -> ArchiveDemands:
     extensions: dict[str, str | None] = {}
     roles: set[str] = set()
     owners: set[str] = set()
+    definition_roles: set[str] = set()
     publications: set[str] = set()
     tablespaces: set[str] = set()
     unvalidated: set[tuple[str, str]] = set()
@@ -72,6 +75,8 @@ def read_demands(items: t.Iterable[Statement]) -> ArchiveDemands:
         roles.update(token.value for token in _role_tokens(tokens))
         if _gives_owner(tokens):
             owners.update(token.value for token in _role_tokens(tokens))
+        if _begins(tokens, "create", "policy") or _begins(tokens, "create", "user", "mapping"):
+            definition_roles.update(token.value for token in _role_tokens(tokens))
         publications.update(_publication_of_all(tokens))
         tablespaces.update(_default_tablespace(item), _tablespace_clause(tokens))
         unvalidated.update(_unvalidated_constraint(tokens))
@@ -86,6 +91,7 @@ def read_demands(items: t.Iterable[Statement]) -> ArchiveDemands:
         unvalidated_constraints=frozenset(unvalidated),
         schemas=frozenset(schemas),
         languages=frozenset(languages),
+        definition_roles=frozenset(definition_roles),
     )
 
 

@@ -153,7 +153,7 @@ def _go_back(facts: dict[str, t.Any], safety: dict[str, t.Any] | None, previous:
     """Say what to run to have the state from before again."""
     if previous:
         return f"Run again with state rolled_back: what is kept as {previous} takes its place again at once."
-    return f"Run again with backup {safety['key']} and same_database true." if safety else None
+    return f"Run again with backup {safety['address']} and same_database true." if safety else None
 
 
 def _diff(facts: dict[str, t.Any], tables: t.Sequence[dict[str, t.Any]] | None) -> dict[str, t.Any]:

@@ -247,7 +247,7 @@ def content_refusal(manifest: Manifest | None, encoding: str | None, wanted: str
     return None
 
 
-def missing_refusals(*, extensions: t.Sequence[str], tablespaces: t.Sequence[str]) -> list[str]:
+def missing_refusals(*, extensions: t.Sequence[str], tablespaces: t.Sequence[str], roles: t.Sequence[str]) -> list[str]:
     """Refuse what the archive asks for and the server does not have."""
     refusals = []
     if extensions:
@@ -259,6 +259,11 @@ def missing_refusals(*, extensions: t.Sequence[str], tablespaces: t.Sequence[str
         refusals.append(
             f"The archive names {some('tablespace', tablespaces)}, which the server does not have or this role may not use. "
             "Create them, or set no_tablespaces to true to put everything into the database's own."
+        )
+    if roles:
+        refusals.append(
+            f"Policies or user mappings of the archive name {some('role', roles)}, which the server does not have. No option puts another in its place there. "
+            "Create it; it need not be able to log in."
         )
     return refusals
 

@@ -27,11 +27,12 @@ SELECT d.oid::bigint, d.datname::text, pg_catalog.pg_get_userbyid(d.datdba)::tex
   FROM pg_catalog.pg_database AS d
 """
 
-# Background workers are not people's sessions; RENAME and DROP send those away themselves.
+# RENAME and DROP send autovacuum away themselves. Everything else keeps them waiting: also senders of replication, and workers such as those of pg_cron.
 _SESSIONS = """
-SELECT a.pid, a.usename::text, a.application_name, pg_catalog.host(a.client_addr) FROM pg_catalog.pg_stat_activity AS a
+SELECT a.pid, a.usename::text, COALESCE(NULLIF(a.application_name, ''), NULLIF(a.backend_type, 'client backend')), pg_catalog.host(a.client_addr)
+  FROM pg_catalog.pg_stat_activity AS a
  WHERE a.datid = ANY (CAST(%(oids)s AS pg_catalog.oid[])) AND a.pid <> pg_catalog.pg_backend_pid()
-   AND (a.backend_type = 'client backend' OR a.backend_type IS NULL)
+   AND a.backend_type IS DISTINCT FROM 'autovacuum worker'
 """
 
 _OWN_PROCESS = """

@@ -227,7 +227,9 @@ class RestorePlanner:
         left_out = left_out_extensions(opened.contents, request.exclude_extensions)
         missing = sorted(set(opened.demands.extensions) - set(extensions) - set(request.exclude_extensions))
         tablespaces = [] if request.no_tablespaces else sorted(opened.demands.tablespaces - target_facts.read_usable_tablespaces(session))
-        attempts.refuse_all(safeguards.missing_refusals(extensions=missing, tablespaces=tablespaces))
+        existing = target_facts.read_role_names(session)
+        definition_roles = sorted(opened.demands.definition_roles - existing)
+        attempts.refuse_all(safeguards.missing_refusals(extensions=missing, tablespaces=tablespaces, roles=definition_roles))
         forbidden = (
             []
             if request.unrestorable == "attempt"
@@ -246,7 +248,7 @@ class RestorePlanner:
         roles = Roles(
             demanded=opened.demands.roles | opened.contents.large_object_owners,
             owners=opened.demands.owners | opened.contents.large_object_owners,
-            existing=target_facts.read_role_names(session),
+            existing=existing,
             settable=privilege_facts.settable_roles(session),
         )
         ownership = attempts.call(lambda: choose_ownership(request.ownership, roles, request.role_map, target_exists=target.exists))

@@ -87,6 +87,7 @@ def test_an_archive() -> None:
         unvalidated_constraints=frozenset({("public.nv", 'c " k'), ("public.fknv", "fk")}),
         schemas=frozenset({'Odd "Schéma"'}),
         languages=frozenset({"plpgsql"}),
+        definition_roles=frozenset({"policy R", "reader"}),
     )
 
 
@@ -132,6 +133,8 @@ def test_nothing_demands_nothing() -> None:
 )
 def test_roles(statement: str, roles: set[str]) -> None:
     assert demands(statement).roles == roles
+    of_definitions = statement.startswith(("CREATE POLICY", "CREATE USER MAPPING"))
+    assert demands(statement).definition_roles == (roles if of_definitions else set())
 
 
 def test_who_may_use_what_is_called_owner_owns_nothing() -> None:

@@ -45,7 +45,7 @@ def restored(**changes: t.Any) -> dict[str, t.Any]:
     arguments: dict[str, t.Any] = {
         "proof": PROOF,
         "checks": [{"passed": True}, {"passed": False}],
-        "safety": {"key": "workon_2026-01-08_103500.dump"},
+        "safety": {"key": "workon_2026-01-08_103500.dump", "address": "s3://bucket/workon_2026-01-08_103500.dump"},
         "previous": "workon__p_12345678",
         "notes": ["A note."],
         "states": [{"state": "done"}],
@@ -147,7 +147,7 @@ def test_an_account_claims_no_more_than_was_proved(proof: Proof, part: str) -> N
     ("changes", "way_back"),
     [
         ({}, "Run again with state rolled_back: what is kept as workon__p_12345678 takes its place again at once."),
-        ({"previous": None}, "Run again with backup workon_2026-01-08_103500.dump and same_database true."),
+        ({"previous": None}, "Run again with backup s3://bucket/workon_2026-01-08_103500.dump and same_database true."),
         ({"previous": None, "safety": None}, None),
     ],
 )

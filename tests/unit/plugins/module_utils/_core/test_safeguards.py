@@ -329,12 +329,13 @@ def test_without_a_manifest_there_is_no_proof_to_be_refused() -> None:
 
 
 def test_what_the_server_does_not_have() -> None:
-    assert safeguards.missing_refusals(extensions=(), tablespaces=()) == []
-    extensions, tablespaces = safeguards.missing_refusals(extensions=("postgis", "vector"), tablespaces=("fast",))
+    assert safeguards.missing_refusals(extensions=(), tablespaces=(), roles=()) == []
+    extensions, tablespaces, roles = safeguards.missing_refusals(extensions=("postgis", "vector"), tablespaces=("fast",), roles=("app",))
     assert "needs 2 extensions: postgis, vector, which the server does not have." in extensions
     assert "set exclude_extensions" in extensions
     assert "names tablespace fast, which the server does not have or this role may not use." in tablespaces
     assert "set no_tablespaces to true" in tablespaces
+    assert "name role app, which the server does not have. No option puts another in its place there. Create it" in roles
 
 
 @pytest.mark.parametrize(
