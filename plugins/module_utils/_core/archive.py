@@ -132,7 +132,7 @@ def parse_list(listing: str) -> ArchiveContents:
         elif rest.startswith(_LARGE_OBJECTS):
             large_objects = True
     if "Dump Version" not in headers:
-        raise VerificationError("pg_restore printed no table of contents for the archive, so it cannot be proved. Nothing was published.")
+        raise VerificationError("pg_restore printed no table of contents for the archive, so it cannot be proved.")
     return ArchiveContents(
         archive_version=_short_version(headers["Dump Version"]),
         compression=headers.get("Compression", ""),
@@ -153,9 +153,7 @@ def parse_sequence_values(sql: str, expected: int) -> dict[str, dict[str, t.Any]
     """
     values = {found["name"].replace("''", "'"): {"last_value": int(found["last"]), "is_called": found["called"] == "true"} for found in _SETVAL.finditer(sql)}
     if len(values) != expected:
-        raise VerificationError(
-            f"The archive lists {expected} sequence values, but {len(values)} could be read from it, so the sequences cannot be proved. Nothing was published."
-        )
+        raise VerificationError(f"The archive lists {expected} sequence values, but {len(values)} could be read from it, so the sequences cannot be proved.")
     return values
 
 

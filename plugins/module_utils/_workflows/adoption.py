@@ -85,9 +85,8 @@ def _read(stored: StoredObject, store: Store, client: Client, redact: Redact) ->
             decoder.finish()
             found, sequences = contents.finish()
         except VerificationError as error:
-            reason = error.message.replace(" Nothing was published.", "")
             raise VerificationError(
-                f"{store.address(stored.key)} was not adopted. {reason} Only archives that pg_restore can read can become backups."
+                f"{store.address(stored.key)} was not adopted. {error.message} Only archives that pg_restore can read can become backups."
             ) from error
     if size != stored.size:
         raise VerificationError(f"{store.address(stored.key)} was not adopted: it was listed with {stored.size} bytes and {size} were read. Run again.")

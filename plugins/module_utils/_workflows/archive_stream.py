@@ -90,7 +90,7 @@ class ContentsReader:
         status = self._lister.wait()
         self._reader.join()
         if status != 0:
-            raise VerificationError(f"The archive's table of contents could not be read: {self._lister.failure(status)}. Nothing was published.")
+            raise VerificationError(f"The archive's table of contents could not be read: {self._lister.failure(status)}.")
         contents = parse_list(self._listing.decode("utf-8", "replace"))
         return contents, self._read_sequences(contents)
 
@@ -127,7 +127,7 @@ class ContentsReader:
         finally:
             os.close(descriptor)
         if status != 0:
-            raise VerificationError(f"The sequence values could not be read from the archive: {program.failure(status)}. Nothing was published.")
+            raise VerificationError(f"The sequence values could not be read from the archive: {program.failure(status)}.")
         return parse_sequence_values(sql.decode("utf-8", "replace"), len(contents.sequence_lines))
 
 
@@ -143,7 +143,7 @@ class Decoder:
             write_all(self._program.stdin, chunk)
         except BrokenPipeError:
             self.finish()
-            raise VerificationError("pg_restore stopped reading the archive before its end. Nothing was published.") from None
+            raise VerificationError("pg_restore stopped reading the archive before its end.") from None
 
     def finish(self) -> None:
         """Wait for the verdict; raise when the archive could not be decoded to its end."""
@@ -151,7 +151,7 @@ class Decoder:
             self._program.stdin.close()
         status = self._program.wait()
         if status != 0:
-            raise VerificationError(f"The archive could not be decoded: {self._program.failure(status)}. Nothing was published.")
+            raise VerificationError(f"The archive could not be decoded: {self._program.failure(status)}.")
 
     def close(self) -> None:
         self._program.close()

@@ -188,7 +188,8 @@ def carry_out(
             snapshot_at = format_time(clock())
             relations = database_facts.read_relations(session, plan.request.selection)
             described = _describe_database(session)
-            archive, tables, large_objects, messages = _dump_and_prove(plan, session, snapshot, credentials, upload, redact, limit, progress)
+            with _saying_nothing_was_published():
+                archive, tables, large_objects, messages = _dump_and_prove(plan, session, snapshot, credentials, upload, redact, limit, progress)
             omitted = _require_complete(relations, archive.contents, plan, messages)
             # The snapshot must have outlived the dump, or dump and fingerprints may be of different moments.
             session.execute("COMMIT")
@@ -330,6 +331,16 @@ def _dump_and_prove(
         tables, large_objects = found or ({}, {"count": None, "content": None})
         limit.check()
         return archive, tables, large_objects, dump.messages()
+
+
+@contextlib.contextmanager
+def _saying_nothing_was_published() -> t.Iterator[None]:
+    """What is found wrong with an archive or its database means that there is no backup; who finds it does not know what it was read for."""
+    try:
+        yield
+    except VerificationError as error:
+        error.message += " Nothing was published."
+        raise
 
 
 def _explain_lock_timeout(dump: programs.Program, seconds: int) -> None:

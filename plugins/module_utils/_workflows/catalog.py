@@ -121,7 +121,7 @@ def verify_backup(backup: Backup, store: Store, level: t.Literal["hash", "decode
             raise
         problems.append(error.message)
     except VerificationError as error:
-        problems.append(error.message.replace(" Nothing was published.", ""))
+        problems.append(error.message)
     finally:
         if decoder:
             decoder.close()

@@ -19,7 +19,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.com
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.comparison import Comparison, compare, reading_method
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import check_server_version
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_info import DatabaseInfo, reading_refusals, tables_of
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import RefusedError, VerificationError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import RefusedError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest, format_time
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.proof import Content
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts
@@ -120,10 +120,7 @@ def _read_content(
     # Beside the session that holds the snapshot, where the locks of the tables read are given back again and again: this database is in use.
     with Session(session.pinned_login) as beside:
         oids = [table.oid for table in tables]
-        try:
-            found = read_fingerprints(beside, snapshot, method, oids, lock_wait_timeout, progress) if method != "none" else {}
-        except VerificationError as error:
-            raise VerificationError(error.message.replace("the backup ran", "it was read").replace(" Nothing was published.", "")) from error
+        found = read_fingerprints(beside, snapshot, method, oids, lock_wait_timeout, progress) if method != "none" else {}
         large_objects = read_large_objects(beside, snapshot, method, lock_wait_timeout, progress)
     return Content(
         tables=found,

@@ -50,8 +50,7 @@ def require_not_rewritten(session: Session, oids: t.Collection[int]) -> None:
     gone = database_facts.find_rewritten(session, oids)
     if gone:
         raise VerificationError(
-            f"While the backup ran, {', '.join(gone[:10])} was truncated or rewritten, so its rows of the snapshot are gone. Nothing was published. "
-            "Run again when that work is done."
+            f"While it was read, {', '.join(gone[:10])} was truncated or rewritten, so its rows of the snapshot are gone. Run again when that work is done."
         )
 
 

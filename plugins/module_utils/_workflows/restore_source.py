@@ -227,7 +227,7 @@ def _from_definitions(client: Client, head: bytes, redact: Redact, consume: t.Ca
         finally:
             program.close()
     if status != 0:
-        raise VerificationError(f"The archive's definitions could not be read: {program.failure(status)}. Nothing was touched.")
+        raise VerificationError(f"The archive's definitions could not be read: {program.failure(status)}.")
     return found
 
 
@@ -253,7 +253,6 @@ def _about_the_archive(source: Source) -> t.Iterator[None]:
     try:
         yield
     except VerificationError as error:
-        reason = error.message.removesuffix(" Nothing was published.").removesuffix(" Nothing was touched.")
         raise VerificationError(
-            f"The archive {source.address} is damaged. {reason} Nothing was touched. Set backup to another one.", **error.details
+            f"The archive {source.address} is damaged. {error.message} Nothing was touched. Set backup to another one.", **error.details
         ) from error

@@ -119,7 +119,7 @@ def test_the_newer_form_of_large_objects() -> None:
 
 @pytest.mark.parametrize("listing", ["", "pg_restore: error: input file is too short\n", "3360; 0 16387 TABLE DATA public users postgres\n"])
 def test_no_table_of_contents_is_a_failure(listing: str) -> None:
-    with pytest.raises(VerificationError, match=r"no table of contents.*Nothing was published"):
+    with pytest.raises(VerificationError, match=r"no table of contents"):
         parse_list(listing)
 
 

@@ -83,7 +83,7 @@ needs_client = pytest.mark.skipif(not installed, reason="no PostgreSQL client pr
 def test_what_pg_restore_cannot_read_to_its_end_is_no_archive(content: bytes) -> None:
     decoder = Decoder(installed[0], same)
     try:
-        with pytest.raises(VerificationError, match=r"^The archive could not be decoded: pg_restore .*\. Nothing was published"):
+        with pytest.raises(VerificationError, match=r"^The archive could not be decoded: pg_restore .*\.$"):
             decoder.write(memoryview(content))
             decoder.finish()
     finally:
@@ -140,7 +140,7 @@ ROWS = ARCHIVE.index(b"\x78\x01")
 @pytest.mark.parametrize("length", [1, 20, 1000, ROWS, ROWS + 1, len(ARCHIVE) - 20, len(ARCHIVE) - 1])
 def test_an_archive_cut_short_anywhere_is_never_published(tmp_path: Path, length: int) -> None:
     script, folder = given(tmp_path, ARCHIVE[:length])
-    with pytest.raises(BackupError, match=r"The archive.*Nothing was published"):
+    with pytest.raises(BackupError, match=r"The archive"):
         stream(script, folder, [])
     assert list(folder.iterdir()) == []
 
