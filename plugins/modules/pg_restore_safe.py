@@ -53,7 +53,7 @@ options:
   backup:
     description:
       - What to restore. V(latest) is the newest valid backup of O(name), C(before:2026-01-08T10:30:00Z) the newest valid one whose content is of before
-        that time; both pass over backups taken before a restore or of an incident.
+        that time; both pass over backups taken before a restore or of an incident. A newer one that is not valid is passed over with a warning.
       - Else a key of the catalog, C(s3://bucket/key), or a path of the host that runs the module (beginning with C(/), C(./), C(../) or C(~)).
       - An archive without a manifest, made by C(pg_dump --format=custom) or another tool, is taken by its address or path. It is decoded to its end,
         and the result says what could not be proved.
@@ -78,7 +78,7 @@ options:
   confirm:
     description:
       - For production, the phrase that the plan (check mode) prints. It holds for one backup and for the database as it is now;
-        after a restore another phrase is needed.
+        after a restore, and after going back from one, another phrase is needed. With V(schema_swap) and V(in_place) also after a table was created or dropped.
     type: str
   protected_hosts:
     description:
@@ -129,7 +129,8 @@ options:
     description:
       - Whose objects are and who may use them. V(archive) as the archive says, V(live) as in the live database,
         V(operator) all belongs to the role that restores.
-      - V(auto) is V(archive) where all roles exist and may be set, else V(live).
+      - V(auto) is V(archive) where all roles exist and may be set, else V(live). It also keeps what roles may do now, for example a role that was given
+        its rights after the backup, and fails before the swap where it cannot. V(archive) only warns of what roles lose.
     type: str
     choices: [auto, archive, live, operator]
     default: auto
