@@ -9,6 +9,7 @@ Everything is asked of the server and the store themselves, past the code under 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import hashlib
 import json
 import os
@@ -131,10 +132,16 @@ class Scene:
 
     def plan(self, **options: Any) -> dict[str, Any]:
         """Return what check mode returns, or raise its error, without the cost of a run: it writes nothing that would have to be run."""
+        # A backup's key has its second in it, and a plan for the same second is refused: tests are faster than people.
+        wait_for(self._second_of_the_last_backup_has_passed, "The next second", seconds=5)
         specs = {**POSTGRESQL_SPEC, **STORE_SPEC, **STORE_WRITE_SPEC, **RESTORE_SPEC}
         params = {name: spec.get("default") for name, spec in specs.items()}
         nobody = cast(Any, SimpleNamespace(no_log_values=set()))
         return restore({**params, **self.options(**options)}, Secrets(nobody), check_mode=True, diff_mode=False)
+
+    def _second_of_the_last_backup_has_passed(self) -> None:
+        if any(f"_{dt.datetime.now(dt.UTC):%Y-%m-%d_%H%M%S}." in key for key in self.store.listing()):
+            raise NotYet("There is a backup of this second.")
 
     def refusals(self, **options: Any) -> list[str]:
         """Return every reason that speaks against a restore with these options; none where it would begin."""

@@ -25,8 +25,8 @@ from harness.faults import FaultyProxy
 from harness.waiting import NotYet, wait_for
 from system.scenes import MIB, Bucket, Database, Folder, Verdict, bulk
 
-# Several buffers and pipes larger than what can be on its way between pg_dump and a store that takes nothing.
-_ENOUGH = 40
+# MiB: larger than what can be on its way between pg_dump and a store that takes nothing, the kernel's socket buffers (up to 33 MiB) included.
+_ENOUGH = 120
 
 
 class Standstill:
