@@ -1,7 +1,10 @@
 # Copyright (c) 2026, WorkOn
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the checkout's modules as a user does: through the ``ansible`` program, in a process of its own, at ``-vvvv``.
+"""Run the checkout's modules as Ansible runs them on a host: in a process of their own, with the options on its standard input.
+
+``whole`` puts the ``ansible`` program around that, at ``-vvvv``, as a user has it. It takes five times as long, so it is for what Ansible itself makes of a
+module; the playbooks' tests run all of it as well.
 
 Every run gets a private home and a private TMPDIR. The latter is also how its processes are told from everybody else's: all of
 them inherit it. No secret is put into an argument, and after every run everything printed is searched for the secrets.
@@ -22,15 +25,17 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 from checks.tree import linked_tree
 from harness.waiting import NotYet, wait_for
 
+_MODULES = "ansible_collections.workon.postgresql_backup.plugins.modules"
 # By its path: a run's own PATH may hold nothing.
 _ENV = shutil.which("env") or "/usr/bin/env"
 _RESULT = re.compile(r"^localhost \| (?P<verdict>\S+) => (?=\{)", re.MULTILINE)
+_RESULT_OF_THE_MODULE = re.compile(r"^(?=\{)", re.MULTILINE)
 # What a developer's shell may hold and a test must not depend on.
 _FOREIGN = ("ANSIBLE_", "AWS_", "BACKUP_", "DATABASE_URL", "PG", "PYTHON")
 
@@ -180,36 +185,46 @@ class Running:
 class AnsibleRunner:
     """Runs modules on this host. ``secrets`` must never be seen in anything printed, in no spelling."""
 
-    def __init__(self, secrets: Iterable[str], *, python: str = sys.executable) -> None:
+    def __init__(self, secrets: Iterable[str], *, python: str = sys.executable, whole: bool = False) -> None:
         self._secrets = tuple(secrets)
         self._python = python
+        self._whole = whole
         self._forbidden = tuple(fragment for secret in self._secrets for fragment in spellings(secret))
         self._started: list[Running] = []
 
-    def run(self, module: str, *, check: bool = False, environment_: Mapping[str, str] | None = None, seconds: float = 120.0, **options: Any) -> Outcome:
+    def run(
+        self, module: str, *, check: bool = False, diff: bool = False, environment_: Mapping[str, str] | None = None, seconds: float = 120.0, **options: Any
+    ) -> Outcome:
         """Run one module of the collection to its end; ``environment_`` is that of the run, not the module's option of that name."""
-        return self.start(module, check=check, environment_=environment_, **options).finish(seconds=seconds)
+        return self.start(module, check=check, diff=diff, environment_=environment_, **options).finish(seconds=seconds)
 
-    def start(self, module: str, *, check: bool = False, environment_: Mapping[str, str] | None = None, **options: Any) -> Running:
+    def start(self, module: str, *, check: bool = False, diff: bool = False, environment_: Mapping[str, str] | None = None, **options: Any) -> Running:
         """Start one module of the collection."""
         directory = _private_directory()
+        if self._whole:
+            return self._start_whole(directory, module, check, diff, environment_, options)
+        given = {**options, "_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_verbosity": 4, "_ansible_version": "2.18"}
+        # Below nohup everything would ignore this signal.
+        command = [_ENV, "--default-signal=HUP", self._python, "-m", f"{_MODULES}.{module}"]
+        with _private_file(directory, {"ANSIBLE_MODULE_ARGS": given}).open() as arguments:
+            return self._launch(module, command, directory, arguments, {"PYTHONPATH": str(linked_tree()), **(environment_ or {})})
+
+    def _start_whole(self, directory: Path, module: str, check: bool, diff: bool, environment: Mapping[str, str] | None, options: Mapping[str, Any]) -> Running:
         hidden = {name: value for name, value in options.items() if any(secret in json.dumps(value) for secret in self._written)}
-        private = directory / "options.json"
-        private.touch(mode=0o600)
-        private.write_text(json.dumps({"ansible_python_interpreter": self._python, "hidden": hidden}))
+        private = _private_file(directory, {"ansible_python_interpreter": self._python, "hidden": hidden})
         shown = {name: f"{{{{ hidden.{name} }}}}" if name in hidden else value for name, value in options.items()}
         command = [
-            # Below nohup everything would ignore this signal.
             _ENV, "--default-signal=HUP", str(Path(self._python).with_name("ansible")), "localhost", "--connection=local", "-vvvv", f"--extra-vars=@{private}",
             f"--module-name=workon.postgresql_backup.{module}", *([f"--args={json.dumps(shown)}"] if shown else []), *(["--check"] if check else []),
+            *(["--diff"] if diff else []),
         ]  # fmt: skip
-        return self._launch(module, command, directory, subprocess.DEVNULL, environment_)
+        return self._launch(module, command, directory, subprocess.DEVNULL, environment)
 
     def start_program(self, program: Path, *arguments: str) -> Running:
         """Start a Python program in the surroundings of a module's run; it takes lines on its standard input, and prints its result as Ansible would."""
         return self._launch(program.stem, [self._python, str(program), *arguments], _private_directory(), subprocess.PIPE, None)
 
-    def _launch(self, name: str, command: list[str], directory: Path, stdin: int, environment: Mapping[str, str] | None) -> Running:
+    def _launch(self, name: str, command: list[str], directory: Path, stdin: int | IO[str], environment: Mapping[str, str] | None) -> Running:
         log = directory / "output"
         with log.open("w") as output:
             child = subprocess.Popen(
@@ -276,9 +291,24 @@ def _private_directory() -> Path:
 
 
 def _result(output: str) -> tuple[str, dict[str, Any]]:
-    found = _RESULT.search(output)
-    assert found, f"Ansible printed no result:\n{output}"
-    return found["verdict"], json.JSONDecoder().raw_decode(output, found.end())[0]
+    if whole := _RESULT.search(output):
+        return whole["verdict"], _json_at(output, whole.end())
+    found = _RESULT_OF_THE_MODULE.search(output)
+    # To Ansible, too, a module without a result has failed.
+    result = _json_at(output, found.end()) if found else {"failed": True, "msg": f"There is no result: {output}"}
+    return "FAILED!" if result.get("failed") else "CHANGED" if result.get("changed") else "SUCCESS", result
+
+
+def _json_at(text: str, position: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.JSONDecoder().raw_decode(text, position)[0]
+    return found
+
+
+def _private_file(directory: Path, content: dict[str, Any]) -> Path:
+    path = directory / "options.json"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(content))
+    return path
 
 
 def _processes_with(marker: bytes) -> list[Process]:

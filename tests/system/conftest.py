@@ -143,6 +143,14 @@ def ansible() -> Iterator[AnsibleRunner]:
 
 
 @pytest.fixture
+def whole_ansible() -> Iterator[AnsibleRunner]:
+    """Runs modules through the ``ansible`` program."""
+    runner = AnsibleRunner([PASSWORD, STORE_SECRET], whole=True)
+    yield runner
+    runner.stop_all()
+
+
+@pytest.fixture
 def verdict() -> Verdict:
     """What must hold after every failure."""
     return Verdict()

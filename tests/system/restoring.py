@@ -15,7 +15,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -118,9 +118,9 @@ class Scene:
         """Start pg_restore_safe."""
         return self.ansible.start("pg_restore_safe", check=check, **self.options(**options))
 
-    def restore(self, *, check: bool = False, environment_: Mapping[str, str] | None = None, **options: Any) -> Outcome:
+    def restore(self, *, check: bool = False, diff: bool = False, **options: Any) -> Outcome:
         """Run pg_restore_safe to its end."""
-        return self.ansible.run("pg_restore_safe", check=check, environment_=environment_, **self.options(**options))
+        return self.ansible.run("pg_restore_safe", check=check, diff=diff, **self.options(**options))
 
     def roll_back(self, *, check: bool = False, **options: Any) -> Outcome:
         """Run pg_restore_safe with state rolled_back."""

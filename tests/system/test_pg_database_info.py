@@ -147,7 +147,7 @@ def test_the_environment_and_the_part_in_a_restore(info: Info, database: Databas
     untagged = info(database)
     assert (untagged["environment"], untagged["counts_as_production"], untagged["restore"]) == (None, True, None)
     mark = (
-        '{"backup": "b", "database": "d", "options": "", "partner_oid": 0, "restore_id": "3f2a", "role": "previous", '
+        '{"backup": "b", "database": "d", "options": "", "partner_oid": 0, "replaced": "", "restore_id": "3f2a", "role": "previous", '
         '"since": "s", "state": "done", "target_oid": 1}'
     )
     comment = f'words\n[workon.postgresql_backup {{"environment": "staging", "restore": {mark}}}]'

@@ -19,7 +19,7 @@ from system.scenes import Database, quoted
 STAGING = '[workon.postgresql_backup {"environment": "staging"}]'
 PRODUCTION = '[workon.postgresql_backup {"environment": "production"}]'
 MARK = (
-    '"restore": {"backup": "b-1", "database": "workon", "options": "", "partner_oid": 0, "restore_id": "3f2a", "role": "live", '
+    '"restore": {"backup": "b-1", "database": "workon", "options": "", "partner_oid": 0, "replaced": "", "restore_id": "3f2a", "role": "live", '
     '"since": "2026-01-08T10:30:00.000Z", "state": "done", "target_oid": 16384}'
 )
 UNREADABLE = '[workon.postgresql_backup {"environment": "Production"}]'
