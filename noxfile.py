@@ -152,6 +152,12 @@ def bench(session: nox.Session) -> None:
     _play(environments.BENCH, "tests/bench/bench.py", session.posargs)
 
 
+@nox.session
+def stores(session: nox.Session) -> None:
+    """Ask the S3 servers what they honour, and write it into docs/stores.md."""
+    _play(environments.newest_ansible(), "tests/stores/survey.py", session.posargs)
+
+
 @nox.session(name="tree")
 def lay_out_tree(session: nox.Session) -> None:
     """Lay out the collection tree for work by hand, and print the setting that makes Ansible use it."""

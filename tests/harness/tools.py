@@ -90,6 +90,16 @@ def ensure(name: str) -> Path:
     return cached(_TOOLS / recipe.version / name, recipe.announcement(), recipe.make)
 
 
+def pinned_version(name: str) -> str:
+    """Return the version that is fetched or built where PATH has none."""
+    return _RECIPES[name].version
+
+
+def is_pinned(name: str) -> bool:
+    """Say whether the program that runs is the pinned one, and not one of PATH."""
+    return ensure(name).is_relative_to(_TOOLS)
+
+
 def _go(minimum: tuple[int, int], workshop: Path) -> tuple[Path, dict[str, str]]:
     """Return a Go that is new enough, and the environment it wants: the machine's with its caches, else our own with none that stay."""
     on_path = shutil.which("go")

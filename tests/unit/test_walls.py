@@ -188,7 +188,7 @@ WITHOUT_HEADER = ("changelogs/", "LICENSES/", ".cache/")
 NOWHERE = {
     "a path of one machine": r"(?<![\w.-])/(?:wor[k]|roo[t])/|[.]pyenv/versions",
     "a package registry's host": r"\bpypi\.org|pythonhosted\.org|\b(?:proxy|sum)\.golang\.org|registry\.npmjs\.org|(?:deb|security)\.debian\.org",
-    "a file that is not here": r"\b(?:DESIGN|safety|peers|stores|performance|ansible-style)\.md\b",
+    "a file that is not here": r"\b(?:DESIGN|safety|peers|(?<!docs/)stores|performance|ansible-style)\.md\b",
     "a temporary directory of somebody": r"/tm[p]/(?:lead|helpers)\b",
 }
 
