@@ -73,7 +73,8 @@ def carry_out_restore(plan: RestorePlan, sessions: RestoreSessions, surroundings
     """Carry out a plan in the way that it chose. The journal ends in the store whatever happens."""
     began = time.monotonic()
     try:
-        journal.reach("locked", strategy=plan.strategy.name)
+        # Retention keeps what the journal of a recent restore names.
+        journal.reach("locked", strategy=plan.strategy.name, backup=plan.source.address)
         saved = _save(plan, sessions, surroundings, journal)
         if plan.strategy.name == "swap":
             outcome = _Swap(plan, sessions, surroundings, journal).carry_out()
