@@ -288,10 +288,10 @@ def read_catalog(store: Store) -> Catalog:
     return load_catalog(opened(store), None)
 
 
-def opened(store: Store) -> OpenStore:
+def opened(store: Store, **more: Any) -> OpenStore:
     """Return a store as the modules open it, for what a test does in its own process."""
     options = dict.fromkeys(STORE_SPEC) | {name: spec["default"] for name, spec in STORE_SPEC.items() if "default" in spec}
-    return open_store({**options, **store.options}, _NoSecrets())  # type: ignore[arg-type]
+    return open_store({**options, **store.options, **more}, _NoSecrets())  # type: ignore[arg-type]
 
 
 class _NoSecrets:

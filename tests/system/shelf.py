@@ -11,8 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import dump_manifest, format_time
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.retention import Policy
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Pruner
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store as OpenStore
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.retention import (
+    RetentionPlan,
+    RetentionRequest,
+    RetentionResult,
+    carry_out,
+    plan_retention,
+)
 from ansible_collections.workon.postgresql_backup.tests.unit.facts import manifest
-from system.scenes import Folder, Store
+from system.scenes import Folder, Store, opened
 
 ARCHIVE = b"x" * 1000
 HOUR = dt.timedelta(hours=1)
@@ -52,3 +62,25 @@ class Shelf:
             os.utime(path, (moment, moment))
         else:
             self.store.write(key, content)
+
+
+def pair(*keys: str) -> list[str]:
+    """Return the keys of what backups consist of."""
+    return [each for key in keys for each in (key, f"{key}.manifest.json")]
+
+
+def later(store: Store, age: dt.timedelta, *names: str, prefix: str = "", **policy: Any) -> RetentionResult:
+    """Do as the module would after that time: buckets date objects themselves, and no test can wait for days."""
+    return carry_out(*_look(store, age, names, prefix, policy))
+
+
+def plan_later(store: Store, age: dt.timedelta, *names: str, prefix: str = "", **policy: Any) -> RetentionPlan:
+    """Return what the module would plan after that time."""
+    return _look(store, age, names, prefix, policy)[0]
+
+
+def _look(store: Store, age: dt.timedelta, names: tuple[str, ...], prefix: str, policy: dict[str, Any]) -> tuple[RetentionPlan, OpenStore, Pruner]:
+    open_store = opened(store, prefix=prefix)
+    pruner = open_store.pruner()
+    request = RetentionRequest(names or ("app",), Policy(**{"keep_last": 3, "max_delete_percent": 100, **policy}), purge_versions=False)
+    return plan_retention(request, open_store, pruner, dt.datetime.now(dt.UTC) + age), open_store, pruner

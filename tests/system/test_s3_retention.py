@@ -13,13 +13,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.retention import Policy
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.retention import RetentionRequest, RetentionResult, carry_out, plan_retention
 from harness.ansible_runner import AnsibleRunner, Outcome
 from harness.faults import FaultyProxy
 from harness.stores import StoreServer
 from system.scenes import Bucket, Folder, Store, opened
-from system.shelf import ARCHIVE, DAY, HOUR, Shelf
+from system.shelf import ARCHIVE, DAY, HOUR, Shelf, later, pair
 
 Run = Callable[..., dict[str, Any]]
 
@@ -58,19 +56,6 @@ def refused(ansible: AnsibleRunner) -> Callable[..., Outcome]:
         return outcome
 
     return run_on
-
-
-def pair(*keys: str) -> list[str]:
-    return [each for key in keys for each in (key, f"{key}.manifest.json")]
-
-
-def later(store: Store, age: dt.timedelta, *names: str, purge: bool = False, **policy: Any) -> RetentionResult:
-    """Do as the module would after that time: buckets date objects themselves, and no test can wait for days."""
-    open_store = opened(store)
-    pruner = open_store.pruner()
-    request = RetentionRequest(names or ("app",), Policy(**{"keep_last": 3, "max_delete_percent": 100, **policy}), purge)
-    plan = plan_retention(request, open_store, pruner, dt.datetime.now(dt.UTC) + age)
-    return carry_out(plan, open_store, pruner)
 
 
 def test_what_no_rule_keeps_goes(run: Run, shelf: Shelf) -> None:
