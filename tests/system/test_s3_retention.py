@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import datetime as dt
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from harness.ansible_runner import AnsibleRunner, Outcome
 from harness.faults import FaultyProxy
 from harness.stores import StoreServer
 from system.scenes import Bucket, Folder, Store, opened
-from system.shelf import ARCHIVE, DAY, HOUR, Shelf, later, pair
+from system.shelf import ARCHIVE, DAY, HOUR, Shelf, later, pair, plan_later
 
 Run = Callable[..., dict[str, Any]]
 
@@ -26,6 +26,12 @@ Run = Callable[..., dict[str, Any]]
 def store(request: pytest.FixtureRequest) -> Store:
     found: Store = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def files(store_server: Callable[[str], StoreServer], make_bucket: Callable[[StoreServer], Bucket]) -> Bucket:
+    """A fresh bucket whose objects are plain files with their dates, so that a test can make many of any age in no time, before it is first listed."""
+    return make_bucket(store_server("RcloneS3"))
 
 
 @pytest.fixture
@@ -178,6 +184,78 @@ def test_backups_that_stopped_are_not_deleted(run: Run, folder: Folder) -> None:
     assert result["changed"] is False
 
 
+def stopped(shelf: Shelf) -> list[str]:
+    return [shelf.put(day * DAY) for day in range(35, 60)]
+
+
+def became_empty(shelf: Shelf) -> list[str]:
+    for day in range(31):
+        shelf.put(day * DAY, archive=b"")
+    return [shelf.put(day * DAY) for day in range(31, 45)]
+
+
+def one_ahead(shelf: Shelf) -> list[str]:
+    return [shelf.put(day * DAY) for day in (-365, *range(20))]
+
+
+def bad_after_good(shelf: Shelf) -> list[str]:
+    for day in range(10):
+        shelf.put(day * DAY - dt.timedelta(minutes=1), archive=b"")
+    return [shelf.put(day * DAY) for day in range(10)]
+
+
+Dated = dict[str, dt.datetime]
+
+
+def older_than_30_days(dated: Dated, now: dt.datetime) -> set[str]:
+    return {key for key, moment in dated.items() if now - moment > 30 * DAY}
+
+
+def older_than_30_days_before_the_newest(dated: Dated, now: dt.datetime) -> set[str]:
+    return older_than_30_days(dated, max(dated.values()))
+
+
+def all_but_the_newest_of_seven_days(dated: Dated, now: dt.datetime) -> set[str]:
+    newest = {moment.date(): key for key, moment in sorted(dated.items(), key=lambda each: each[1])}
+    return set(dated) - {newest[day] for day in sorted(newest)[-7:]}
+
+
+@dataclass(frozen=True)
+class Befallen:
+    """Backups as ``fill`` puts them, which returns the valid ones, newest first; and how many of those go, by the rule that others had and by ours."""
+
+    fill: Callable[[Shelf], list[str]]
+    their_rule: Callable[[Dated, dt.datetime], set[str]]
+    theirs: int
+    policy: dict[str, Any]
+    ours: int = 0
+
+
+BEFALLEN = {
+    "backups stopped 35 days ago": Befallen(stopped, older_than_30_days, 25, {"keep_within": "30d"}),
+    "the last 31 are empty": Befallen(became_empty, older_than_30_days, 14, {"keep_within": "30d"}),
+    "one is dated a year ahead": Befallen(one_ahead, older_than_30_days_before_the_newest, 20, {"keep_within": "30d"}),
+    "a bad one after each good one": Befallen(bad_after_good, all_but_the_newest_of_seven_days, 10, {"keep_daily": 7}, ours=3),
+}
+
+
+@pytest.mark.parametrize("case", BEFALLEN)
+def test_what_befell_others_befalls_no_bucket(run: Run, files: Bucket, case: str) -> None:
+    """On a real S3 server that dates objects as their files are."""
+    befallen = BEFALLEN[case]
+    # At noon: whether a minute later is another day must not depend on when this runs.
+    noon = dt.datetime.now(dt.UTC).replace(hour=12, minute=0, second=0, microsecond=0) - DAY
+    valid = befallen.fill(Shelf(Folder(files.server.data_directory / files.name), now=noon))
+    entries = files.server.client().list_objects_v2(Bucket=files.name)["Contents"]
+    dated = {entry["Key"]: entry["LastModified"] for entry in entries if entry["Key"].endswith(".dump")}
+    assert len(befallen.their_rule(dated, noon) & set(valid)) == befallen.theirs
+    result = run(files, **befallen.policy)
+    going = pair(*valid[len(valid) - befallen.ours :])
+    assert sorted(result["deleted"]) == sorted(going)
+    assert files.listing() == sorted({entry["Key"] for entry in entries} - set(going))
+    assert result["changed"] is bool(going)
+
+
 def test_the_founding_policy(run: Run, folder: Folder) -> None:
     shelf = Shelf(folder)
     keys = [shelf.put(day * DAY) for day in range(40)]
@@ -214,21 +292,27 @@ def test_what_is_refused(refused: Callable[..., Outcome], folder: Folder, option
         assert {entry["verdict"] for entry in outcome.result["plan"]} == {"keep", "delete"}
 
 
-def test_a_listing_that_fails_on_its_second_page_deletes_nothing(refused: Callable[..., Outcome], bucket: Bucket) -> None:
-    shelf = Shelf(bucket)
-    for hours in range(6):
-        shelf.put(hours * HOUR)
-    client = bucket.server.client()
-    with concurrent.futures.ThreadPoolExecutor(4) as workers:
-        for dummy in workers.map(lambda number: client.put_object(Bucket=bucket.name, Key=f"app_zzz-{number:04}", Body=b""), range(1005)):
-            pass
-    with FaultyProxy(bucket.server.endpoint_url) as proxy:
-        fault = proxy.answer(500, query="continuation-token=")
-        outcome = refused(bucket.through(proxy.endpoint_url), keep_last=3)
+@pytest.mark.parametrize("failure", ["answered with an error", "cut off"])
+def test_a_listing_that_fails_on_its_second_page_deletes_nothing(refused: Callable[..., Outcome], files: Bucket, failure: str) -> None:
+    """Also nothing of the name whose own listing was complete, and came first."""
+    directory = files.server.data_directory / files.name
+    for name in ("app", "shop"):
+        for hours in range(6):
+            Shelf(Folder(directory)).put(hours * HOUR, name)
+    for number in range(1005):
+        (directory / f"shop_zzz-{number:04}").touch()
+    with FaultyProxy(files.server.endpoint_url) as proxy:
+        second_page = {"query": "continuation-token=", "times": None}
+        fault = proxy.answer(500, **second_page) if failure == "answered with an error" else proxy.cut_before(**second_page)
+        outcome = refused(files.through(proxy.endpoint_url), name=["app", "shop"], keep_last=3)
         assert fault.hits
         assert "list the bucket" in outcome.message
+        assert len([request for request in proxy.requests if "list-type=2" in request.query and "prefix=app_" in request.query]) == 1
         assert not proxy.count("DELETE")
         assert not proxy.count("POST", query="delete")
+    # It was the second page: without the fault as much goes as may.
+    plan = plan_later(files, 0 * HOUR, "app", "shop", keep_last=3)
+    assert len(plan.going) == 6
 
 
 @pytest.mark.parametrize("shift", [600, -600])
@@ -499,11 +583,8 @@ def test_every_store_with_versions_and_locks_is_planned_around(run: Run, store_s
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_objects_beside_it_cost_nothing(
-    run: Run, store_server: Callable[[str], StoreServer], make_bucket: Callable[[StoreServer], Bucket]
-) -> None:
-    """rclone's objects are plain files, which are made in no time."""
-    bucket = make_bucket(store_server("RcloneS3"))
+def test_a_hundred_thousand_objects_beside_it_cost_nothing(run: Run, files: Bucket) -> None:
+    bucket = files
     directory = bucket.server.data_directory / bucket.name
     for number in range(60_000):
         (directory / f"photo-{number:06}.jpg").touch()
