@@ -302,8 +302,8 @@ def test_a_listing_that_fails_on_its_second_page_deletes_nothing(refused: Callab
     for number in range(1005):
         (directory / f"shop_zzz-{number:04}").touch()
     with FaultyProxy(files.server.endpoint_url) as proxy:
-        second_page = {"query": "continuation-token=", "times": None}
-        fault = proxy.answer(500, **second_page) if failure == "answered with an error" else proxy.cut_before(**second_page)
+        break_page = proxy.cut_before if failure == "cut off" else proxy.answer
+        fault = break_page(query="continuation-token=", times=None)
         outcome = refused(files.through(proxy.endpoint_url), name=["app", "shop"], keep_last=3)
         assert fault.hits
         assert "list the bucket" in outcome.message
