@@ -89,8 +89,8 @@ class Asked:
 
     def store(self, bucket: str, **options: Any) -> S3Store:
         """Return a bucket as the modules open it."""
-        access = {"access_key": self.server.access_key, "secret_key": self.server.secret_key}
-        return S3Store(S3Options(bucket=bucket, endpoint_url=self.server.endpoint_url, **access, **options))
+        server = self.server
+        return S3Store(S3Options(bucket, endpoint_url=server.endpoint_url, access_key=server.access_key, secret_key=server.secret_key, **options))
 
     def anonymous(self) -> Any:
         """Return a client without keys."""
