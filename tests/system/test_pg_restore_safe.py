@@ -202,7 +202,8 @@ def test_the_zoo_comes_back_and_goes_again(
 
     # The safety backup is of what was there, and none of those that latest means.
     assert scene.plan()["backup"]["backup_id"] == manifest["backup_id"]
-    second = scene.restore(backup=first["safety_backup"]["key"]).require_success()
+    # By default the application would keep what it may do now.
+    second = scene.restore(backup=first["safety_backup"]["key"], ownership="archive").require_success()
     assert content(database) == of_the_archive(broken)
     assert second["previous"] != first["previous"]
     assert scene.fingerprint()["properties"]["oid"] not in (now.oid, before.oid)
@@ -427,8 +428,10 @@ def test_who_could_read_before_can_read_after(stage: Stage) -> None:
     # The archive knows nothing of one who came later.
     newcomer = database.role()
     database.execute(*stage.letting_in(newcomer))
-    first = scene.restore().require_success()
+    outcome = scene.restore()
+    first = outcome.require_success()
     assert first["ownership"]["mode"] == "archive"
+    assert f"The role {newcomer} keeps SELECT on table shop.users." in outcome.output
     assert [stage.reads(role) for role in (stage.application, newcomer, stage.outsider)] == [(100, 10100), (100, 10100), psycopg2.OperationalError]
     assert stage.owner_of("shop.users") == stage.owner
     scene.roll_back().require_success()
@@ -752,6 +755,10 @@ def test_checks_before_the_swap_and_after_it(damaged: Scene, original: Original)
         checks = {"min_rows": {"missions": 300}, "http": [http_check]}
         outcome = scene.restore(checks=checks)
         rejected = only(scene.beside(), "rejected")
+        (live,) = (found for found in scene.databases() if found.name == scene.database.name)
+        assert (live.mark["role"], live.mark["state"]) == ("live", "rolled_back")
+        # But for that mark, everything is as it was.
+        scene.tag()
         scene.nothing_left(outcome, before, says=("The application is well", "is again the one from before", rejected.name), wrote=True)
         assert application.asked == 1
         assert (outcome.result["rejected"], len(scene.beside())) == (rejected.name, 1)

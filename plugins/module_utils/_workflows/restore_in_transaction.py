@@ -187,7 +187,7 @@ class TransactionRestore:
         if wanted:
             set_as_before(plan, session, wanted, schemas=self._schemas, renamed=self._at_home())
         if plan.ownership.keeps_rights:
-            keep_rights(plan, session, before, schemas=self._schemas, renamed=self._at_home())
+            self._notes += keep_rights(plan, session, before, schemas=self._schemas, renamed=self._at_home())
 
     def _prove(self, session: Session, before: list[ObjectPrivileges]) -> tuple[Proof, list[CheckResult]]:
         plan = self._plan

@@ -26,6 +26,8 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import grants_among_existing, mapped_ownership
 
+_SHOWN = 10
+
 
 def set_from_archive(plan: RestorePlan, session: Session, redact: Redact) -> None:
     """Set what the archive says of owners and privileges where its roles have others in their place, or are not all here."""
@@ -62,11 +64,15 @@ def keep_rights(
     *,
     schemas: t.Collection[str] | None = None,
     renamed: t.Mapping[str, str] | None = None,
-) -> None:
-    """Grant, in the session's transaction, what roles could do before and the archive does not let them. What is refused shows as lost afterwards."""
+) -> list[str]:
+    """Grant, in the session's transaction, what roles could do before and the archive does not let them; return a note about it.
+
+    What is refused shows as lost afterwards.
+    """
+    loaded = privilege_facts.read_privileges(session, schemas)
     groups = statements_to_keep(
         before,
-        privilege_facts.read_privileges(session, schemas),
+        loaded,
         settable_owners=privilege_facts.settable_roles(session),
         operator=plan.target.server.user,
         renamed=renamed,
@@ -80,6 +86,10 @@ def keep_rights(
                 raise
             session.execute("ROLLBACK TO SAVEPOINT granting")
         session.execute("RELEASE SAVEPOINT granting")
+    kept = [sentence.replace(" lost ", " keeps ") for sentence in lost_privileges(before, loaded, renamed=renamed)]
+    more = f" And {len(kept) - _SHOWN} more." if len(kept) > _SHOWN else ""
+    note = "Roles keep what the archive does not give them, because ownership is auto; set it to archive if they are not to."
+    return [f"{note} {' '.join(kept[:_SHOWN])}{more}"] if kept else []
 
 
 @dataclasses.dataclass(frozen=True)

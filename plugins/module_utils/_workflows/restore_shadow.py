@@ -256,5 +256,5 @@ class ShadowLoader:
                 set_as_before(plan, session, self._before())
             elif plan.ownership.keeps_rights:
                 session.execute("BEGIN")
-                keep_rights(plan, session, self._before())
+                self.notes += keep_rights(plan, session, self._before())
                 session.execute("COMMIT")
