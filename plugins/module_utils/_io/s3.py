@@ -30,6 +30,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.cat
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, StoreError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sizing import MAXIMUM_PARTS, human_size, largest_archive
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.dependencies import require_boto3
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.s3_bucket import S3Bucket
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.s3_errors import (
     code_of,
     is_missing,
@@ -184,6 +185,10 @@ class S3Store:
 
     def pruner(self) -> S3Pruner:
         return S3Pruner(self._client, self._options.bucket, self.prefix, self.location, self.shown_id)
+
+    def bucket(self) -> S3Bucket:
+        place = f"the bucket {self._options.bucket}" + (f" at {self._options.endpoint_url}" if self._options.endpoint_url else "")
+        return S3Bucket(self._client, self._options.bucket, self.prefix, place, self._options, self._probe_object)
 
     # What uploads of this store need
 
