@@ -45,6 +45,14 @@ class Connection(t.Protocol):
     def region(self) -> str | None: ...
 
 
+class Probes(t.Protocol):
+    """What writes and removes objects as backups do."""
+
+    def probe_object(self) -> tuple[str, dict[str, t.Any], list[str]]: ...
+
+    def remove_probe(self, key: str, versions: t.Sequence[str]) -> list[str]: ...
+
+
 @dataclasses.dataclass(frozen=True)
 class Answer:
     """A store's answer about a setting; ``said`` is a sentence where the status is not ``ok``."""
@@ -75,19 +83,12 @@ _CALLS: dict[Setting, _Calls] = {
 
 
 class S3Bucket:
-    """A bucket that may not be there yet."""
+    """A bucket that may not be there yet. ``notes`` say what of the probes stays in it."""
 
-    def __init__(
-        self,
-        client: t.Any,
-        name: str,
-        prefix: str,
-        location: str,
-        connection: Connection,
-        probe: t.Callable[[], tuple[str, dict[str, t.Any], list[str]]],
-    ) -> None:
+    def __init__(self, client: t.Any, name: str, prefix: str, location: str, connection: Connection, probes: Probes) -> None:
         self.name, self.location = name, location
-        self._client, self._prefix, self._connection, self._probe = client, prefix, connection, probe
+        self.notes: list[str] = []
+        self._client, self._prefix, self._connection, self._probes = client, prefix, connection, probes
 
     @property
     def secure(self) -> bool:
@@ -183,10 +184,11 @@ class S3Bucket:
             answer = self.read(setting)
         return answer
 
-    def probe(self) -> tuple[dict[str, t.Any], list[str]]:
-        """Write an object, look at it and remove it; return the encryption that it shows, and notes."""
-        _conditional, encryption, notes = self._probe()
-        return encryption, notes
+    def probe(self) -> dict[str, t.Any]:
+        """Write an object, look at it and remove it; return the encryption that it shows."""
+        _conditional, encryption, notes = self._probes.probe_object()
+        self.notes += notes
+        return encryption
 
     def trial_key(self) -> str:
         return f"{self._prefix}{naming.PROBE_NAME}.{uuid.uuid4().hex[:8]}"
@@ -213,9 +215,7 @@ class S3Bucket:
                 if status_of(error) == 403:
                     return False
                 raise
-        version = {"VersionId": answer["VersionId"]} if answer.get("VersionId") else {}
-        with translated("remove a probe object", self.location):
-            self._client.delete_object(Bucket=self.name, Key=key, **version)
+        self.notes += self._probes.remove_probe(key, [answer["VersionId"]] if answer.get("VersionId") else [])
         return True
 
     def comes_to_refuse(self, key: str) -> bool:

@@ -88,7 +88,6 @@ class _Work:
 
     def __init__(self, bucket: S3Bucket, *, exists: bool, check_mode: bool) -> None:
         self._bucket, self._exists, self._check_mode = bucket, exists, check_mode
-        self._notes: list[str] = []
 
     def see_to(self, feature: Feature) -> FeatureReport:
         answer = self._bucket.read(feature.setting) if self._exists else Answer("ok")
@@ -115,9 +114,8 @@ class _Work:
         """Return what else has to be said; a policy of somebody's that lets everybody in is not ours to change."""
         policy = self._bucket.read("policy") if self._exists else Answer("ok")
         public = open_statements(policy.raw)
-        if public:
-            self._notes.append(f"The bucket's policy lets everybody in ({', '.join(public)}). Nobody but you can say whether that is meant.")
-        return self._notes
+        warning = f"The bucket's policy lets everybody in ({', '.join(public)}). Nobody but you can say whether that is meant."
+        return [*dict.fromkeys(self._bucket.notes), *([warning] if public else [])]
 
     def _write(self, feature: Feature, before: Raw) -> Answer | None:
         """Write the feature and read it back; return what was in the way."""
@@ -141,8 +139,7 @@ class _Work:
     def _prove_encryption(self, feature: Feature, before: Raw) -> Answer | None:
         """Write an object as a backup would: a store may take the wish and then fail at every object, or forget it."""
         try:
-            shown, notes = self._bucket.probe()
-            self._notes += notes
+            shown = self._bucket.probe()
             if same_encryption(feature.wanted, shown.get("server_side"), shown.get("kms_key_id")):
                 return None
             problem = f"The store accepted it, and an object written then shows {shown.get('server_side') or 'no encryption'}."
