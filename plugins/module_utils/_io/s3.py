@@ -189,7 +189,7 @@ class S3Store:
         return S3Pruner(self._client, self._options.bucket, self.prefix, self.location, self.shown_id)
 
     def bucket(self) -> S3Bucket:
-        place = f"the bucket {self._options.bucket}" + (f" at {self._options.endpoint_url}" if self._options.endpoint_url else "")
+        place = f"s3://{self._options.bucket}" + (f" at {self._options.endpoint_url}" if self._options.endpoint_url else "")
         return S3Bucket(self._client, self._options.bucket, self.prefix, place, self._options, self)
 
     # What uploads of this store need

@@ -27,6 +27,8 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.s3_er
 # AWS shows what was set after some seconds.
 _LOOKS = 6
 _BETWEEN = 1.0
+# Buckets that lock objects demand it.
+_EMPTY_MD5 = "1B2M2Y8AsgTpgAmY7PhCfg=="
 _NO_REGION = ("us-east-1", "aws-global", "auto", "")
 _NOT_PERMITTED = ("AccessDenied", "403", "Forbidden")
 _NO_SUPPORT = (400, 405, 409, 501)
@@ -210,7 +212,7 @@ class S3Bucket:
         """Say whether an object may be written (and remove it again), with or without the condition that there is none."""
         with translated("write a probe object", self.location):
             try:
-                answer = self._client.put_object(Bucket=self.name, Key=key, Body=b"", **({"IfNoneMatch": "*"} if conditional else {}))
+                answer = self._client.put_object(Bucket=self.name, Key=key, Body=b"", ContentMD5=_EMPTY_MD5, **({"IfNoneMatch": "*"} if conditional else {}))
             except Exception as error:
                 if status_of(error) == 403:
                     return False
