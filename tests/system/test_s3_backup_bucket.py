@@ -17,6 +17,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.buc
 from harness.ansible_runner import AnsibleRunner, Outcome
 from harness.certificates import Certificate
 from harness.stores import MinIO, SeaweedFS, StoreServer
+from harness.tls_proxy import TlsProxy
 from system.scenes import Bucket, Database
 from system.shelf import HOUR, Shelf
 
@@ -373,6 +374,20 @@ def test_by_http_a_policy_that_demands_tls_is_not_set(run: Run, make_bucket: Any
     result = run(bucket)
     assert statuses(result)["tls_only"] == "unsupported"
     assert policy_of(bucket) == []
+
+
+def test_behind_a_proxy_that_ends_tls_nobody_is_locked_out(run: Run, make_bucket: Any, weed: SeaweedFS, certificate: Certificate) -> None:
+    """We come by TLS, and to the store it looks as if we did not."""
+    bucket = make_bucket(weed)
+    theirs = {"Version": "2012-10-17", "Statement": [foreign_statement(bucket.name)]}
+    weed.client().put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(theirs))
+    before = policy_of(bucket)
+    with TlsProxy(weed.endpoint_url, certificate) as proxy:
+        result = run(bucket, endpoint_url=proxy.endpoint_url, ca_bundle=str(certificate.path))
+    assert statuses(result)["tls_only"] == "unsupported"
+    assert "a proxy may end it" in result["features"]["tls_only"]["detail"]
+    assert policy_of(bucket) == before
+    weed.client().put_object(Bucket=bucket.name, Key="x", Body=b"x")
 
 
 def test_a_condition_that_a_store_does_not_know_stops_no_backup(run: Run, make_bucket: Any, server: StoreServer, kind: str) -> None:
