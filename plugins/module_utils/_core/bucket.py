@@ -19,7 +19,6 @@ import re
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.bucket_policies import partition_of
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, RefusedError
 
 # How a store keeps a setting, as its API returns it; None where it is not set.
@@ -54,7 +53,7 @@ class BucketWish:
 
     bucket: str
     prefix: str = ""
-    region: str | None = None
+    partition: str = "aws"
     public_access_block: bool = True
     versioning: bool = True
     encryption: str | None = None
@@ -232,7 +231,7 @@ class _Statement(Feature):
 
 def features_of(wish: BucketWish) -> list[Feature]:
     """Return every feature, wanted or not, in the order of work."""
-    prefix, whole = naming.normalize_prefix(wish.prefix), f"arn:{partition_of(wish.region)}:s3:::{wish.bucket}"
+    prefix, whole = naming.normalize_prefix(wish.prefix), f"arn:{wish.partition}:s3:::{wish.bucket}"
     deny = {"Effect": "Deny", "Principal": "*"}
     tls = {"Sid": f"{_SID}TlsOnly", **deny, "Action": "s3:*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
     once = {

@@ -20,8 +20,10 @@ _VERSION = "2012-10-17"
 _WILD = "*?$"
 
 
-def partition_of(region: str | None) -> str:
-    """Return the part of AWS that a region is in, as it stands in names of resources; other stores take the usual one."""
+def partition_of(region: str | None, endpoint_url: str | None = None) -> str:
+    """Return the part of AWS that a region is in, as it stands in names of resources; other stores know the usual one, whatever they call their regions."""
+    if endpoint_url and ".amazonaws.com" not in endpoint_url:
+        return "aws"
     for start, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")):
         if (region or "").startswith(start):
             return partition

@@ -21,6 +21,7 @@ import uuid
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.bucket import Raw, Setting, check_new_name
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.bucket_policies import partition_of
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import StoreError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.s3_errors import code_of, is_missing, status_of, translated
 
@@ -103,6 +104,11 @@ class S3Bucket:
         return str(self._client.meta.region_name)
 
     @property
+    def partition(self) -> str:
+        """What names of resources begin with."""
+        return partition_of(self.region, self._connection.endpoint_url)
+
+    @property
     def asked_region(self) -> str | None:
         """The region that was asked for, by an option or the environment."""
         return self._connection.region
@@ -117,9 +123,10 @@ class S3Bucket:
             if error.details.get("store_error") == "NoSuchBucket":
                 return False, None
             if error.details.get("store_error") in _NOT_PERMITTED:
+                tls = "" if self.secure else " Or its policy demands TLS: set endpoint_url to an https:// address."
                 raise StoreError(
                     f"There is a bucket {self.name}, and it does not let these keys in. It belongs to somebody else: set bucket to another name. "
-                    "Or it is yours: grant these keys s3:GetBucketLocation and what the options ask for.",
+                    f"Or it is yours: grant these keys s3:GetBucketLocation and what the options ask for.{tls}",
                     **error.details,
                 ) from error
             raise

@@ -29,7 +29,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.buc
     region_refusal,
     same_encryption,
 )
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.bucket_policies import key_policies, partition_of
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.bucket_policies import key_policies
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, RefusedError, StoreError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.s3_bucket import Answer, S3Bucket
 
@@ -42,9 +42,9 @@ _LOCK_IS_FOR_NEW = "Many stores take Object Lock only when a bucket is created."
 
 def ensure_bucket(wish: BucketWish, bucket: S3Bucket, *, check_mode: bool) -> BucketOutcome:
     """Create the bucket if it is not there, and see to every feature."""
-    wish = dataclasses.replace(wish, region=bucket.region)
+    wish = dataclasses.replace(wish, partition=bucket.partition)
     check_wish(wish)
-    policies = key_policies(wish.bucket, wish.prefix, partition=partition_of(wish.region), kms_key=wish.kms_key_id)
+    policies = key_policies(wish.bucket, wish.prefix, partition=wish.partition, kms_key=wish.kms_key_id)
     there, region = bucket.look()
     refusal = region_refusal(wish.bucket, region, bucket.asked_region)
     if refusal:
@@ -53,7 +53,7 @@ def ensure_bucket(wish: BucketWish, bucket: S3Bucket, *, check_mode: bool) -> Bu
     if not there:
         check_new_name(wish.bucket)
         created = check_mode or _create(wish, bucket)
-        region = wish.region if check_mode else bucket.look()[1]
+        region = bucket.region if check_mode else bucket.look()[1]
     work = _Work(bucket, exists=there or not check_mode, check_mode=check_mode)
     reports = tuple(work.see_to(feature) for feature in features_of(wish))
     return BucketOutcome(wish, region, created, reports, policies, tuple(work.final_notes()))

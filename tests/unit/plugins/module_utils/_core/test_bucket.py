@@ -223,7 +223,7 @@ def test_no_overwrite_spares_the_parts_of_an_upload() -> None:
 
 
 def test_regions_with_resources_of_other_names() -> None:
-    (statement,) = t.cast("dict[str, t.Any]", feature("tls_only", region="cn-north-1").changed(None))["Statement"]
+    (statement,) = t.cast("dict[str, t.Any]", feature("tls_only", partition="aws-cn").changed(None))["Statement"]
     assert statement["Resource"] == ["arn:aws-cn:s3:::b-1", "arn:aws-cn:s3:::b-1/*"]
 
 

@@ -95,5 +95,6 @@ def test_a_key_for_encryption_is_granted_where_its_whole_name_is_known() -> None
 
 @pytest.mark.parametrize(("region", "partition"), [(None, "aws"), ("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")])
 def test_partitions(region: str | None, partition: str) -> None:
-    assert partition_of(region) == partition
+    assert partition_of(region) == partition_of(region, f"https://s3.{region}.amazonaws.com") == partition
+    assert partition_of(region, "https://s3.example.com") == "aws"
     assert key_policies("b", partition=partition)["restorer"]["Statement"][0]["Resource"] == [f"arn:{partition}:s3:::b"]

@@ -22,7 +22,7 @@ ONLY = {"public_access_block": False, "versioning": False, "abort_uploads_after"
 class StoreOfPaper:
     """A bucket that keeps what it is told and does what its policy says, unless a test gives it another manner."""
 
-    name, location, region, asked_region, secure = "backups", "the bucket backups", "us-east-1", None, True
+    name, location, region, asked_region, partition, secure = "backups", "s3://backups", "us-east-1", None, "aws", True
 
     def __init__(self, **settings: Raw) -> None:
         self.settings: dict[str, Raw] = dict(settings)
