@@ -273,7 +273,7 @@ class S3Store:
                 self.delete(key)
             except StoreError as second:
                 return self._not_removed(key, second)
-            return [f"The bucket lets go of no version yet, so the probe object {self.address(key)} (0 bytes) is only hidden."]
+            return [f"Versions may not be removed (a lock, or a right that is missing), so the probe object {self.address(key)} (0 bytes) is only hidden."]
         return []
 
     def _not_removed(self, key: str, error: StoreError) -> list[str]:
