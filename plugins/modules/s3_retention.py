@@ -130,8 +130,10 @@ options:
     default: false
 requirements:
   - In a bucket, permission to list it, to read manifests and to delete objects. Where Object Lock is enabled, to read locks as well.
+    M(workon.postgresql_backup.s3_backup_bucket) returns the policy for that.
 seealso:
   - module: workon.postgresql_backup.pg_backup
+  - module: workon.postgresql_backup.s3_backup_bucket
   - module: workon.postgresql_backup.pg_backup_adopt
   - module: workon.postgresql_backup.pg_backup_info
 """

@@ -22,6 +22,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from harness import tools
+from harness.certificates import Certificate
 from harness.ports import free_port
 from harness.process import Child
 from harness.waiting import NotYet, wait_for
@@ -101,14 +102,25 @@ class StoreServer(abc.ABC):
         """Return the end of the server's log."""
         return self._child.last_words() if self._child else ""
 
-    def client(self, *, endpoint_url: str | None = None, access_key: str | None = None, secret_key: str | None = None) -> Any:
+    def client(
+        self,
+        *,
+        service: str = "s3",
+        endpoint_url: str | None = None,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        session_token: str | None = None,
+        ca_bundle: Path | None = None,
+    ) -> Any:
         """Return a boto3 client; the address can be that of a proxy in front of the server."""
         return boto3.client(
-            "s3",
+            service,
             endpoint_url=endpoint_url or self.endpoint_url,
             region_name=self.region,
             aws_access_key_id=access_key or self.access_key,
             aws_secret_access_key=secret_key or self.secret_key,
+            aws_session_token=session_token,
+            verify=str(ca_bundle) if ca_bundle else None,
             config=Config(
                 s3={"addressing_style": "path"},
                 request_checksum_calculation="when_required",
@@ -168,6 +180,14 @@ class MinIO(StoreServer):
         super().__init__(directory)
         self._kms_key = base64.b64encode(secrets.token_bytes(32)).decode() if kms else None
 
+    def temporary_keys(self, policy: dict[str, Any]) -> dict[str, str]:
+        """Return keys that may do what the policy says and nothing else, as options of the modules."""
+        # Of the role MinIO wants only that its name is long enough.
+        granted = self.client(service="sts").assume_role(
+            RoleArn="arn:aws:iam::123456789012:role/harness", RoleSessionName="harness", Policy=json.dumps(policy)
+        )["Credentials"]
+        return {"access_key": granted["AccessKeyId"], "secret_key": granted["SecretAccessKey"], "session_token": granted["SessionToken"]}
+
     def _arguments(self) -> list[str | Path]:
         certificates = self.directory / "certificates"  # or it would look for some in the home directory, and make one
         return ["server", "--quiet", "--address", f"127.0.0.1:{self.port}", "--certs-dir", certificates, self.data_directory]
@@ -186,16 +206,23 @@ class MinIO(StoreServer):
 
 
 class SeaweedFS(StoreServer):
-    """A store that needs no compiler: one prebuilt program, five servers in it."""
+    """A store that needs no compiler: one prebuilt program, five servers in it. With a certificate it listens twice, with TLS and without."""
 
     name = "SeaweedFS"
     program = "weed"
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, *, certificate: Certificate | None = None) -> None:
         super().__init__(directory)
+        self._certificate = certificate
+        self._tls_port = free_port()
         # Each of its servers listens for gRPC too, 10000 higher.
         self._ports = {part: free_port(companion=10000) for part in ("master", "volume", "filer")}
         self.port = free_port(companion=10000)
+
+    @property
+    def tls_url(self) -> str:
+        """The address of the same server with TLS."""
+        return f"https://127.0.0.1:{self._tls_port}"
 
     def _arguments(self) -> list[str | Path]:
         identity = {
@@ -220,10 +247,16 @@ class SeaweedFS(StoreServer):
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             f"-s3.config={configuration}",
+            *self._tls_arguments(),
             # By default a volume may take 30 GB, and as many are allowed as would fit on the disk: a few buckets use them up.
             "-master.volumeSizeLimitMB=1024",
             "-volume.max=10000",
         ]
+
+    def _tls_arguments(self) -> list[str]:
+        if not self._certificate:
+            return []
+        return [f"-s3.port.https={self._tls_port}", f"-s3.cert.file={self._certificate.path}", f"-s3.key.file={self._certificate.key}"]
 
     def stop(self) -> None:
         """Kill it: asked politely, its servers wait 25 s for each other. What it has answered for is in its files."""

@@ -49,6 +49,7 @@ def test_the_life_of_a_database(whole_ansible: AnsibleRunner, database: Database
     run("pg_restore_safe", "SUCCESS", **restore, state="finalized")
     run("pg_restore_safe", "CHANGED", **restore, state="finalized", keep_previous=0)
     run("s3_retention", "SUCCESS", **bucket.options, name="app", keep_last=1)
+    run("s3_backup_bucket", "CHANGED", check=True, **bucket.options, versioning=True)
     assert set(ran) == _modules() - {"pg_backup_adopt"}
 
 

@@ -30,6 +30,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.cat
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, StoreError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sizing import MAXIMUM_PARTS, human_size, largest_archive
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.dependencies import require_boto3
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.s3_bucket import S3Bucket
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.s3_errors import (
     code_of,
     is_missing,
@@ -43,6 +44,8 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.store
 _LARGEST_SMALL_OBJECT = 64 * 1024 * 1024
 _CHUNK = 1024 * 1024
 _BACKUP_ID = "backup-id"
+# What servers answer to whoever would remove a locked version; AWS says 403 as for keys without the right.
+_KEPT_BY_A_LOCK = (400, 403, 409)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +99,7 @@ class S3Store:
         if not write:
             return StoreFacts("s3", self.location, False, "supported", skew, None)
         self._probe_upload(key)
-        conditional, encryption, notes = self._probe_object()
+        conditional, encryption, notes = self.probe_object()
         self._conditional = conditional != "rejected"
         self._require_encryption(encryption, "a probe object")
         if conditional != "supported":
@@ -185,6 +188,10 @@ class S3Store:
     def pruner(self) -> S3Pruner:
         return S3Pruner(self._client, self._options.bucket, self.prefix, self.location, self.shown_id)
 
+    def bucket(self) -> S3Bucket:
+        place = f"s3://{self._options.bucket}" + (f" at {self._options.endpoint_url}" if self._options.endpoint_url else "")
+        return S3Bucket(self._client, self._options.bucket, self.prefix, place, self._options, self)
+
     # What uploads of this store need
 
     def condition(self) -> dict[str, str]:
@@ -248,13 +255,31 @@ class S3Store:
         )
         return [answer["VersionId"]] if answer.get("VersionId") else []
 
-    def _remove(self, key: str, versions: list[str]) -> None:
-        """Delete an object; in a bucket that keeps versions delete those that we wrote, so that probing does not pile up versions."""
-        if not versions:
-            self.delete(key)
-        for version in versions:
-            with translated(f"delete {key}", self.location):
-                self._client.delete_object(Bucket=self._options.bucket, Key=key, VersionId=version)
+    def remove_probe(self, key: str, versions: t.Sequence[str]) -> list[str]:
+        """Delete a probe object; return a note where it stays.
+
+        In a bucket that keeps versions those that we wrote go, so that probing does not pile them up; where a lock keeps them they are hidden.
+        """
+        try:
+            for version in versions:
+                with translated(f"delete {key}", self.location):
+                    self._client.delete_object(Bucket=self._options.bucket, Key=key, VersionId=version)
+            if not versions:
+                self.delete(key)
+        except StoreError as error:
+            if not versions or error.details.get("store_status") not in _KEPT_BY_A_LOCK:
+                return self._not_removed(key, error)
+            try:
+                self.delete(key)
+            except StoreError as second:
+                return self._not_removed(key, second)
+            return [f"Versions may not be removed (a lock, or a right that is missing), so the probe object {self.address(key)} (0 bytes) is only hidden."]
+        return []
+
+    def _not_removed(self, key: str, error: StoreError) -> list[str]:
+        if error.details.get("store_status") != 403:
+            raise error
+        return [f"The keys may not delete, so the probe object {self.address(key)} (0 bytes) stays."]
 
     def _probe_upload(self, key: str) -> None:
         """Prove with the real key that an upload can be begun and thrown away; nothing of it is ever visible."""
@@ -263,11 +288,10 @@ class S3Store:
         with translated("abort an upload", self.location):
             self._client.abort_multipart_upload(Bucket=self._options.bucket, Key=key, UploadId=upload["UploadId"])
 
-    def _probe_object(self) -> tuple[t.Literal["supported", "ignored", "rejected"], dict[str, t.Any], list[str]]:
+    def probe_object(self) -> tuple[t.Literal["supported", "ignored", "rejected"], dict[str, t.Any], list[str]]:
         """Write a probe object twice, look at it and remove it: what became of the condition, the encryption shown, notes."""
         key = f"{self.prefix}{naming.PROBE_NAME}.{uuid.uuid4().hex[:8]}"
         conditional: t.Literal["supported", "ignored", "rejected"] = "ignored"
-        notes: list[str] = []
         versions: list[str] = []
         with translated("write a probe object", self.location):
             for _attempt in range(2):
@@ -282,13 +306,7 @@ class S3Store:
                     else:
                         raise
         encryption = _encryption(self._permitted_head(key) or {})
-        try:
-            self._remove(key, versions)
-        except StoreError as error:
-            if error.details.get("store_status") != 403:
-                raise
-            notes.append(f"The keys may not delete, so the probe object {self.address(key)} (0 bytes) stays.")
-        return conditional, encryption, notes
+        return conditional, encryption, self.remove_probe(key, versions)
 
     def _permitted_head(self, key: str) -> dict[str, t.Any] | None:
         """Return what HEAD shows (empty: no object), or None where these keys may not look and no encryption has to be seen."""

@@ -48,9 +48,16 @@ STORE_WRITE_EXCLUSIVE = [("directory", option) for option in ("storage_class", "
 
 def open_store(params: t.Mapping[str, t.Any], secrets: Secrets) -> Store:
     """Return the store that options and environment mean; nothing is asked of it yet."""
-    secrets.add(params["secret_key"], params["session_token"], os.environ.get("AWS_SECRET_ACCESS_KEY"), os.environ.get("AWS_SESSION_TOKEN"))
     if params["directory"]:
+        # What a bucket needs may be in the environment all the same, for other modules.
+        _register(params, secrets)
         return DirectoryStore(params["directory"], params["prefix"])
+    return open_bucket(params, secrets)
+
+
+def open_bucket(params: t.Mapping[str, t.Any], secrets: Secrets) -> S3Store:
+    """Return the bucket that options and environment mean; nothing is asked of it yet."""
+    _register(params, secrets)
     bucket = params["bucket"] or os.environ.get("BACKUP_S3_BUCKET")
     if not bucket:
         raise BackupError("No store is named. Set bucket (or the environment variable BACKUP_S3_BUCKET), or directory for a store on this host.")
@@ -81,6 +88,10 @@ def open_store(params: t.Mapping[str, t.Any], secrets: Secrets) -> Store:
             max_concurrency=concurrency,
         )
     )
+
+
+def _register(params: t.Mapping[str, t.Any], secrets: Secrets) -> None:
+    secrets.add(params["secret_key"], params["session_token"], os.environ.get("AWS_SECRET_ACCESS_KEY"), os.environ.get("AWS_SESSION_TOKEN"))
 
 
 def _first_of(*names: str) -> str | None:
