@@ -42,18 +42,22 @@ class Connection(t.Protocol):
     """How the bucket is reached."""
 
     @property
-    def endpoint_url(self) -> str | None: ...
+    def endpoint_url(self) -> str | None:
+        """The address of the store; None for AWS."""
 
     @property
-    def region(self) -> str | None: ...
+    def region(self) -> str | None:
+        """The region that was asked for."""
 
 
 class Probes(t.Protocol):
     """What writes and removes objects as backups do."""
 
-    def probe_object(self) -> tuple[str, dict[str, t.Any], list[str]]: ...
+    def probe_object(self) -> tuple[str, dict[str, t.Any], list[str]]:
+        """Write an object, look at it and remove it: what became of the condition, the encryption shown, notes."""
 
-    def remove_probe(self, key: str, versions: t.Sequence[str]) -> list[str]: ...
+    def remove_probe(self, key: str, versions: t.Sequence[str]) -> list[str]:
+        """Delete a probe object with these versions; return a note where it stays."""
 
 
 @dataclasses.dataclass(frozen=True)
