@@ -204,8 +204,8 @@ class AnsibleRunner:
         if self._whole:
             return self._start_whole(directory, module, check, diff, environment_, options)
         given = {**options, "_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_verbosity": 4, "_ansible_version": "2.18"}
-        # Below nohup everything would ignore this signal.
-        command = [_ENV, "--default-signal=HUP", self._python, "-m", f"{_MODULES}.{module}"]
+        # Below nohup, or in the background of a script, everything would ignore these signals.
+        command = [_ENV, "--default-signal=HUP,INT", self._python, "-m", f"{_MODULES}.{module}"]
         with _private_file(directory, {"ANSIBLE_MODULE_ARGS": given}).open() as arguments:
             return self._launch(module, command, directory, arguments, {"PYTHONPATH": str(linked_tree()), **(environment_ or {})})
 
@@ -214,8 +214,8 @@ class AnsibleRunner:
         private = _private_file(directory, {"ansible_python_interpreter": self._python, "hidden": hidden})
         shown = {name: f"{{{{ hidden.{name} }}}}" if name in hidden else value for name, value in options.items()}
         command = [
-            _ENV, "--default-signal=HUP", str(Path(self._python).with_name("ansible")), "localhost", "--connection=local", "-vvvv", f"--extra-vars=@{private}",
-            f"--module-name=workon.postgresql_backup.{module}", *([f"--args={json.dumps(shown)}"] if shown else []), *(["--check"] if check else []),
+            _ENV, "--default-signal=HUP,INT", str(Path(self._python).with_name("ansible")), "localhost", "--connection=local", "-vvvv",
+            f"--extra-vars=@{private}", f"--module-name=workon.postgresql_backup.{module}", *([f"--args={json.dumps(shown)}"] if shown else []), *(["--check"] if check else []),
             *(["--diff"] if diff else []),
         ]  # fmt: skip
         return self._launch(module, command, directory, subprocess.DEVNULL, environment)

@@ -335,6 +335,11 @@ class S3Part:
         self.body = io.BytesIO(bytes(size))
         self.view = self.body.getbuffer()
 
+    def __del__(self) -> None:
+        # A buffer that goes while its view is open has Python complain on stderr.
+        with contextlib.suppress(BufferError):
+            self.view.release()
+
 
 class S3Upload:
     """A multipart upload with a fixed number of buffers: a slow store holds the sender back instead of filling memory."""
