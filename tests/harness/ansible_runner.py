@@ -215,7 +215,8 @@ class AnsibleRunner:
         shown = {name: f"{{{{ hidden.{name} }}}}" if name in hidden else value for name, value in options.items()}
         command = [
             _ENV, "--default-signal=HUP,INT", str(Path(self._python).with_name("ansible")), "localhost", "--connection=local", "-vvvv",
-            f"--extra-vars=@{private}", f"--module-name=workon.postgresql_backup.{module}", *([f"--args={json.dumps(shown)}"] if shown else []), *(["--check"] if check else []),
+            f"--extra-vars=@{private}", f"--module-name=workon.postgresql_backup.{module}",
+            *([f"--args={json.dumps(shown)}"] if shown else []), *(["--check"] if check else []),
             *(["--diff"] if diff else []),
         ]  # fmt: skip
         return self._launch(module, command, directory, subprocess.DEVNULL, environment)
