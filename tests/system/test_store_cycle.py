@@ -1,13 +1,14 @@
 # Copyright (c) 2026, WorkOn
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole life of backups on every kind of store: taken, listed, restored, let go, and swept up after.
+"""The whole life of backups on every kind of store: the bucket made, backups taken, listed, restored, let go, and swept up after.
 
 What single stores get wrong beyond that is in test_pg_backup_other_stores.py and, asked of the servers themselves, in test_store_survey.py.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -55,13 +56,13 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def bucket(kind: str, store_server: Callable[[str], StoreServer], make_bucket: Callable[[StoreServer], Bucket]) -> Bucket:
-    """A fresh bucket of each kind of server in turn."""
+def bucket(kind: str, store_server: Callable[[str], StoreServer]) -> Bucket:
+    """A bucket of each kind of server in turn, which is not there yet."""
     try:
         server = store_server(kind)
     except RuntimeError as error:
         pytest.skip(f"{kind} cannot be had here: {error}")
-    return make_bucket(server)
+    return Bucket(server, f"cycle-{secrets.token_hex(4)}")
 
 
 @pytest.fixture
@@ -81,6 +82,10 @@ def test_the_whole_cycle(ansible: AnsibleRunner, scene: Scene, bucket: Bucket, k
 
     def back_up() -> dict[str, Any]:
         return run("pg_backup", **scene.database.options(), name=scene.name, environment=scene.environment)
+
+    # A bucket of its own. What versions do to deletions is tested elsewhere.
+    made = [run("s3_backup_bucket", versioning=False) for _time in range(2)]
+    assert [(each["bucket"]["created"], each["changed"]) for each in made] == [(True, True), (False, False)]
 
     # Backed up and listed.
     first = back_up()
