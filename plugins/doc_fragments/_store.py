@@ -7,7 +7,30 @@
 
 from __future__ import annotations
 
-_CONNECTION = r"""
+
+class ModuleDocFragment:
+    # Beside CONNECTION, for a module that takes a directory as well.
+    DOCUMENTATION = r"""
+options:
+  bucket:
+    description:
+      - The bucket that holds the backups. It must exist.
+      - Falls back to the environment variable E(BACKUP_S3_BUCKET) when O(directory) is not set either.
+    type: str
+  directory:
+    description:
+      - A directory of the host that runs the module, as a store instead of a bucket. It must exist.
+      - Files get mode C(0600), new folders C(0700). The layout is that of a bucket.
+    type: path
+  prefix:
+    description:
+      - The part of all keys before the backup's name, like a folder.
+    type: str
+    default: ""
+"""
+
+    CONNECTION = r"""
+options:
   endpoint_url:
     description:
       - The address of an S3-compatible server. Leave it out for AWS.
@@ -60,47 +83,9 @@ _CONNECTION = r"""
     type: str
     choices: [auto, when_required, when_supported]
     default: auto
-"""
-
-
-class ModuleDocFragment:
-    DOCUMENTATION = (
-        r"""
-options:
-  bucket:
-    description:
-      - The bucket that holds the backups. It must exist.
-      - Falls back to the environment variable E(BACKUP_S3_BUCKET) when O(directory) is not set either.
-    type: str
-  directory:
-    description:
-      - A directory of the host that runs the module, as a store instead of a bucket. It must exist.
-      - Files get mode C(0600), new folders C(0700). The layout is that of a bucket.
-    type: path
-  prefix:
-    description:
-      - The part of all keys before the backup's name, like a folder.
-    type: str
-    default: ""
-"""
-        + _CONNECTION
-        + r"""
 requirements:
   - boto3 >= 1.36 on the host that runs the module, for a bucket
 """
-    )
-
-    # For a module that is about a bucket alone.
-    CONNECTION = (
-        r"""
-options:
-"""
-        + _CONNECTION
-        + r"""
-requirements:
-  - boto3 >= 1.36 on the host that runs the module
-"""
-    )
 
     WRITE = r"""
 options:

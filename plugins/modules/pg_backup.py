@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - workon.postgresql_backup._attributes.action_group
   - workon.postgresql_backup._postgresql
   - workon.postgresql_backup._store
+  - workon.postgresql_backup._store.connection
   - workon.postgresql_backup._store.write
 attributes:
   check_mode:

@@ -26,6 +26,7 @@ def _module_options() -> dict[str, dict[str, Any]]:
         pg_backup.DOCUMENTATION,
         _postgresql.ModuleDocFragment.DOCUMENTATION,
         _store.ModuleDocFragment.DOCUMENTATION,
+        _store.ModuleDocFragment.CONNECTION,
         _store.ModuleDocFragment.WRITE,
     )
     return {name: option for text in texts for name, option in yaml.safe_load(text)["options"].items()}

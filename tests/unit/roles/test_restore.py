@@ -41,7 +41,8 @@ def _options(*texts: str) -> dict[str, dict[str, Any]]:
     return {name: option for text in texts for name, option in yaml.safe_load(text)["options"].items()}
 
 
-_SHARED = (_postgresql.ModuleDocFragment.DOCUMENTATION, _store.ModuleDocFragment.DOCUMENTATION, _store.ModuleDocFragment.WRITE)
+_STORE = _store.ModuleDocFragment
+_SHARED = (_postgresql.ModuleDocFragment.DOCUMENTATION, _STORE.DOCUMENTATION, _STORE.CONNECTION, _STORE.WRITE)
 _MODULE = _options(pg_restore_safe.DOCUMENTATION, _checks.ModuleDocFragment.DOCUMENTATION, *_SHARED)
 _SPEC = {name.removeprefix("restore_"): option for name, option in _load("meta/argument_specs.yml")["argument_specs"]["main"]["options"].items()}
 _DEFAULTS = {name.removeprefix("restore_"): value for name, value in _load("defaults/main.yml").items()}

@@ -23,7 +23,11 @@ def _load(name: str) -> Any:
 
 
 _MODULE = yaml.safe_load(s3_retention.DOCUMENTATION)["options"]
-_STORE = yaml.safe_load(_store.ModuleDocFragment.DOCUMENTATION)["options"]
+_STORE = {
+    name: option
+    for text in (_store.ModuleDocFragment.DOCUMENTATION, _store.ModuleDocFragment.CONNECTION)
+    for name, option in yaml.safe_load(text)["options"].items()
+}
 _SPEC = {name.removeprefix("retention_"): option for name, option in _load("retention/meta/argument_specs.yml")["argument_specs"]["main"]["options"].items()}
 _POLICY = _SPEC["policy"]["options"]
 _DEFAULTS = {name.removeprefix("retention_"): value for name, value in _load("retention/defaults/main.yml").items()}

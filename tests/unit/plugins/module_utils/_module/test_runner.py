@@ -105,7 +105,12 @@ def test_a_signal_ends_the_work_through_its_cleanup(number: signal.Signals) -> N
             cleaned.append(True)
         return {}
 
-    ended = end_of(work)
+    # Below nohup SIGHUP is ignored, and then nothing would end the work.
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        ended = end_of(work)
+    finally:
+        signal.signal(number, before)
     assert (ended.failed, ended.result["msg"], cleaned) == (True, "The run was stopped from outside, by a signal.", [True])
 
 
