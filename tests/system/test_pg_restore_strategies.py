@@ -244,6 +244,32 @@ def test_readers_see_the_old_or_the_new_never_a_mixture(make_scene: Callable[...
     assert seen == {broken, sound}
 
 
+def test_a_transaction_that_uses_the_schemas_is_waited_for(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder) -> None:
+    roles = without_createdb
+    scene, sound = damaged(make_scene, roles, folder)
+    before = scene.look()
+    with roles.database.connected(roles.operator) as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN; INSERT INTO users (id, mail) VALUES (1000, 'late')")
+        outcome = scene.restore(lock_wait_timeout=1)
+        scene.nothing_left(outcome, before, says=("locked by another session", "lock_wait_timeout", "All of it was undone"), wrote=True)
+        running = scene.start()
+        roles.database.wait_for_session("query LIKE 'LOCK TABLE %'", seconds=60)
+        # It has found one table under its old name; it must not find another under the new.
+        cursor.execute("SELECT to_regclass('shop.prices')")
+        assert cursor.fetchone() == (None,)
+        cursor.execute("COMMIT")
+    running.finish().require_success()
+    assert roles.as_application() == sound
+    with roles.database.connected(roles.operator) as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN; SELECT count(*) FROM users")
+        going_back = scene.roll_back(lock_wait_timeout=1)
+        assert going_back.failed
+        assert "locked by another session" in going_back.message
+        assert roles.as_application() == sound
+    scene.roll_back().require_success()
+    assert roles.database.rows("SELECT count(*) FROM users WHERE mail = 'late'") == [(1,)]
+
+
 def test_what_the_archive_does_not_know_is_refused_in_place(make_scene: Callable[..., Scene], without_ownership: Roles, folder: Folder) -> None:
     roles = without_ownership
     scene, sound = damaged(make_scene, roles, folder)

@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import StoredObject
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import Relation, ServerFacts
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_test_record import RestoreTest
 
 STARTED = dt.datetime(2026, 1, 8, 10, 30, tzinfo=dt.timezone.utc)
 KEY = "workon_2026-01-08_103000.dump"
@@ -47,6 +48,31 @@ def manifest(**changes: t.Any) -> Manifest:
         "verification": {"level": "decode", "at": "2026-01-08T10:31:00.000Z"},
     }
     return Manifest(**{**facts, **changes})
+
+
+def restore_test(**changes: t.Any) -> RestoreTest:
+    facts: dict[str, t.Any] = {
+        "test_id": "0d4b6a2e-0f0e-4c7e-9a53-2b8f5a2f7f1f",
+        "backup_id": manifest().backup_id,
+        "key": KEY,
+        "name": "workon",
+        "verdict": "passed",
+        "reasons": [],
+        "started_at": "2026-01-08T11:00:00.000Z",
+        "finished_at": "2026-01-08T11:00:30.000Z",
+        "snapshot_at": manifest().snapshot_at,
+        "rto": 25.5,
+        "rpo": 1799.5,
+        "level": "content",
+        "tables": 1,
+        "rows": 4,
+        "archive_size": manifest().size,
+        "database_size": 8_000_000,
+        "checks": [],
+        "server": {"version": "17.2", "address": "", "private": True},
+        **changes,
+    }
+    return RestoreTest(**facts)
 
 
 def stored(key: str, size: int = 1000) -> StoredObject:

@@ -109,6 +109,11 @@ def write_sealed(data: dict[str, t.Any]) -> bytes:
     return (json.dumps({**data, _CHECKSUM: _checksum(data)}, indent=1, ensure_ascii=False) + "\n").encode()
 
 
+def is_sealed(data: t.Mapping[str, t.Any]) -> bool:
+    """Say whether data that were written so still have the content of their checksum."""
+    return bool(data.get(_CHECKSUM) == _checksum(data))
+
+
 def _checksum(data: t.Mapping[str, t.Any]) -> str:
     """Return the SHA-256 of everything but the checksum itself: as JSON in ASCII, keys in order, nothing between."""
     content = {name: value for name, value in data.items() if name != _CHECKSUM}
@@ -132,7 +137,7 @@ def load_manifest(content: bytes, key: str) -> Manifest:
     missing = sorted(name for name in _REQUIRED if name not in data)
     if missing:
         raise ManifestError(f"The manifest of {key} lacks {', '.join(missing)}.")
-    if data[_CHECKSUM] != _checksum(data):
+    if not is_sealed(data):
         raise ManifestError(f"The manifest of {key} was changed after it was written: its content is not that of its checksum.")
     if any(not isinstance(data[name], dict) for name in _OBJECTS):
         raise ManifestError(f"The manifest of {key} is malformed.")

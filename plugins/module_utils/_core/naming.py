@@ -17,6 +17,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.err
 ARCHIVE_SUFFIX = ".dump"
 MANIFEST_SUFFIX = ".manifest.json"
 GLOBALS_SUFFIX = ".globals.sql"
+TESTS_SUFFIX = ".tests/"
 RESTORES = "restores/"
 
 # Followed by a dot and some digits, so that runs side by side do not meet on one key.
@@ -88,6 +89,16 @@ def manifest_key(archive: str) -> str:
 def globals_key(archive: str) -> str:
     """Return the key of the roles and settings saved beside this archive."""
     return f"{archive}{GLOBALS_SUFFIX}"
+
+
+def restore_test_key(archive: str, started: dt.datetime) -> str:
+    """Return the key of the record of a restore test of this archive, begun at that moment (UTC)."""
+    return f"{archive}{TESTS_SUFFIX}{started.strftime(_TIME_FORMAT)}_{started.microsecond // 1000:03d}.json"
+
+
+def is_restore_test_key(key: str) -> bool:
+    """Say whether a key is one of a restore test's record."""
+    return key.endswith(".json") and TESTS_SUFFIX in key and archive_of_record(key) is not None
 
 
 def archive_of_record(key: str) -> str | None:

@@ -61,6 +61,13 @@ SELECT CASE y.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, n.nspname::text, y
  ORDER BY 2, 1, 3
 """
 
+# Foreign tables and materialized views cannot be locked.
+_LOCKABLE = """
+SELECT n.nspname::text, c.relname::text, c.relkind = 'v' FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'v') AND n.nspname = ANY (CAST(%(schemas)s AS pg_catalog.name[])) AND pg_catalog.pg_has_role(c.relowner, 'USAGE')
+ ORDER BY n.nspname, c.relname
+"""
+
 _ELSEWHERE = """
 WITH here AS (SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.oid <> ALL (CAST(%(oids)s AS pg_catalog.oid[]))),
      relation AS (SELECT c.oid, c.relkind FROM pg_catalog.pg_class AS c WHERE c.relnamespace IN (SELECT oid FROM here))
@@ -118,6 +125,20 @@ def may_create_schemas(session: Session) -> bool:
 def rename_schema(session: Session, name: str, new_name: str) -> None:
     """Rename a schema; what is in it goes along."""
     session.execute(f"ALTER SCHEMA {quote_identifier(name)} RENAME TO {quote_identifier(new_name)}")
+
+
+def lock_relations(session: Session, schemas: t.Collection[str], *, views: bool) -> None:
+    """Lock what these schemas hold of this role's tables (and views) against every use until the transaction ends.
+
+    A view's lock takes its tables' along, as its owner: one that may only read them cannot lock it (``INSUFFICIENT_PRIVILEGE``).
+    """
+    found = [
+        f"{quote_identifier(schema)}.{quote_identifier(name)}"
+        for schema, name, is_view in session.rows(_LOCKABLE, {"schemas": sorted(schemas)})
+        if views or not is_view
+    ]
+    if found:
+        session.execute(f"LOCK TABLE {', '.join(found)} IN ACCESS EXCLUSIVE MODE")
 
 
 def write_schema_comment(session: Session, name: str, comment: DatabaseComment) -> None:

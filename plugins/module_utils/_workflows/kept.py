@@ -23,6 +23,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.datab
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.schemas import DatabaseSchema
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.exchange import Exchange, Renaming, carry_out_exchange
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.schema_locks import lock_out_users
 
 _KEPT_ROLES = ("previous", "rejected")
 
@@ -76,6 +77,7 @@ def exchange_schemas_back(session: Session, before: t.Sequence[Kept], since: str
     session.execute(f"SET LOCAL lock_timeout = {lock_wait_timeout * 1000}")
     aside: dict[str, str] = {}
     present = {schema.name: schema for schema in schemas.list_schemas(session)}
+    lock_out_users(session, [kept.mark.database for kept in before], lock_wait_timeout)
     for kept in before:
         name = kept.mark.database
         if name in present:

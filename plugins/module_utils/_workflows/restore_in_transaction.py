@@ -7,7 +7,8 @@
 """Restore inside of the target, where no second database can be made: all of it in one transaction, committed only when its content is proved.
 
 A schema swap renames the present schemas, loads the archive into new ones, and keeps the old. A restore in place drops and creates the archive's
-objects. Nobody sees anything but the old state until the commit (in place, readers of what is replaced wait for it); whatever fails rolls all back.
+objects. Nobody sees anything but the old state until the commit; whatever fails rolls all back. Whoever uses what is replaced waits for the commit: in
+place while the archive is loaded, in a schema swap for an instant, once those who were in the middle of it have ended.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import feed_again
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_verdicts import require_checks, require_proof, require_rights
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.schema_locks import lock_out_users
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +114,7 @@ class TransactionRestore:
             proof, checks = self._prove(session, before)
             journal.reach("proved")
             self._mark_previous(session)
+            lock_out_users(session, self._renamed.values(), plan.request.lock_wait_timeout, self._limit.check)
             self._limit.check()
             self._committing = True
             session.execute("COMMIT")
