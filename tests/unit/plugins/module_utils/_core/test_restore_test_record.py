@@ -38,7 +38,7 @@ def test_what_is_written_is_read() -> None:
     ids=["no json", "no object", "another format", "newer", "incomplete", "no verdict", "tampered"],
 )
 def test_anything_else_is_refused(content: bytes, says: str) -> None:
-    with pytest.raises(RecordError, match="The record k of a restore test .*") as caught:
+    with pytest.raises(RecordError, match=r"The record k of a restore test .*") as caught:
         load_record(content, "k")
     assert says in caught.value.message
 
