@@ -271,3 +271,17 @@ def flip(folder: Folder) -> None:
     content[len(content) // 2] ^= 1
     archive.chmod(0o644)
     archive.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("where", ["the beginning", "the table of contents", "the end"])
+def test_wherever_it_is_damaged_it_has_failed(bench: Bench, where: str) -> None:
+    archive = next(bench.folder.path.glob("*.dump"))
+    content = bytearray(archive.read_bytes())
+    position = {"the beginning": 2, "the table of contents": 300, "the end": len(content) - 9}[where]
+    content[position] ^= 1
+    archive.chmod(0o644)
+    archive.write_bytes(bytes(content))
+    outcome = bench.test()
+    assert outcome.failed
+    assert outcome.result["verdict"] == "failed", outcome.message
+    assert [record.verdict for record in bench.records()] == ["failed"]
