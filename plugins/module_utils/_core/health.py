@@ -206,7 +206,7 @@ class _Scene:
     name: str
     catalog: Catalog
     thresholds: Thresholds
-    now: dt.datetime
+    judged_at: dt.datetime
     prefix: str
     clock_skew: float | None
     unreadable: t.Sequence[str]
@@ -231,7 +231,7 @@ class _Scene:
         return next((test for test in self.tests if test.passed), None)
 
     def seconds(self, duration: Duration) -> float:
-        return length_in_seconds(duration, self.now)
+        return length_in_seconds(duration, self.judged_at)
 
     def is_newer_than_newest(self, started: dt.datetime) -> bool:
         return self.newest is None or started > parse_time(self.newest.manifest.started_at, "started_at")
@@ -285,7 +285,7 @@ def _look(
         name=name,
         catalog=catalog,
         thresholds=thresholds,
-        now=now,
+        judged_at=now,
         prefix=prefix,
         clock_skew=clock_skew,
         unreadable=unreadable,
@@ -324,8 +324,8 @@ def _age(scene: _Scene) -> t.Iterator[Reason]:
             "critical", "age", f"There is no valid backup of {scene.name}{_what_there_is(scene)}. Check name and prefix, and the job that makes backups."
         )
         return
-    age = (scene.now - newest.moment).total_seconds()
-    warning, critical = age_limits(scene.thresholds, scene.now)
+    age = (scene.judged_at - newest.moment).total_seconds()
+    warning, critical = age_limits(scene.thresholds, scene.judged_at)
     if age <= warning:
         return
     verdict: Verdict = "critical" if age > critical else "warning"
@@ -427,7 +427,7 @@ def _test_age(scene: _Scene) -> t.Iterator[Reason]:
             "warning", "restore_test", f"No backup of {scene.name} that is in the store has passed a restore test (max_restore_test_age is {limit.text})."
         )
         return
-    age = (scene.now - passed.finished).total_seconds()
+    age = (scene.judged_at - passed.finished).total_seconds()
     if age > scene.seconds(limit):
         yield Reason(
             "warning",
@@ -513,7 +513,7 @@ def _verdict_of(delta: float) -> Verdict:
 
 
 def _since(moment: dt.datetime, scene: _Scene) -> float:
-    return (scene.now - moment).total_seconds()
+    return (scene.judged_at - moment).total_seconds()
 
 
 def _what_there_is(scene: _Scene) -> str:
@@ -606,7 +606,7 @@ def _facts(scene: _Scene) -> dict[str, t.Any]:
     passed = scene.last_passed
     return {
         **_NO_FACTS,
-        "newest": _newest_facts(newest, scene.now) if newest else None,
+        "newest": _newest_facts(newest, scene.judged_at) if newest else None,
         "oldest_valid_at": format_time(scene.taken[-1].moment) if scene.taken else None,
         "median_size": median,
         "size_delta": _delta(newest.manifest.size if newest else None, median),
@@ -618,7 +618,7 @@ def _facts(scene: _Scene) -> dict[str, t.Any]:
             "future": len(scene.future),
             "unfinished": len(scene.catalog.unfinished),
         },
-        "restore_test": _test_facts(scene.tests[0], scene.now) if scene.tests else None,
+        "restore_test": _test_facts(scene.tests[0], scene.judged_at) if scene.tests else None,
         "last_passed_restore_test_at": passed.finished_at if passed else None,
         "database": newest.manifest.source.get("database") if newest else None,
         "environment": newest.manifest.environment if newest else None,
