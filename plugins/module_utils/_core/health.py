@@ -520,7 +520,7 @@ def _what_there_is(scene: _Scene) -> str:
     """Say what there is instead of a valid regular backup."""
     counts = {
         "that cannot be restored": len(scene.invalid) + len(scene.catalog.broken),
-        "archives without a manifest": len(scene.catalog.orphans),
+        "without a manifest": len(scene.catalog.orphans),
         "taken before a restore or of an incident, which do not count": scene.valid,
         "dated in the future": len(scene.future),
     }
