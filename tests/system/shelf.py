@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import dump_manifest, format_time
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.naming import restore_test_key
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_test_record import dump_record
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.retention import Policy
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Pruner
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store as OpenStore
@@ -21,7 +23,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
     carry_out,
     plan_retention,
 )
-from ansible_collections.workon.postgresql_backup.tests.unit.facts import manifest
+from ansible_collections.workon.postgresql_backup.tests.unit.facts import manifest, restore_test
 from system.scenes import Folder, Store, opened
 
 ARCHIVE = b"x" * 1000
@@ -42,15 +44,33 @@ class Shelf:
         return f"{self.prefix}{name}_{self.now - age:%Y-%m-%d_%H%M%S}.dump"
 
     def put(self, age: dt.timedelta, name: str = "app", *, archive: bytes | None = ARCHIVE, with_manifest: bool = True, **changes: Any) -> str:
-        """Put a backup (or only one part of it) and return its key."""
-        key, moment = self.key(age, name), format_time(self.now - age)
+        """Put a backup (or only one part of it) and return its key. Its manifest records an archive of 1000 bytes, whatever was put."""
+        key = self.key(age, name)
         if archive is not None:
             self.write(key, archive, age)
         if with_manifest:
-            times = dict.fromkeys(("started_at", "snapshot_at", "finished_at"), moment)
-            facts = manifest(**{"key": key, "name": name, **times, **changes})
-            self.write(f"{key}.manifest.json", dump_manifest(facts), age)
+            self._put_manifest(key, age, name, changes)
         return key
+
+    def put_sized(self, age: dt.timedelta, size: int, **changes: Any) -> str:
+        """Put a valid backup of this size."""
+        key = self.put(age, archive=b"x" * size, with_manifest=False)
+        facts = {"archive": {"format": "custom", "size": size, "sha256": "a" * 64}, **changes}
+        self._put_manifest(key, age, "app", facts)
+        return key
+
+    def put_restore_test(self, key: str, age: dt.timedelta, verdict: str = "passed", *reasons: str) -> str:
+        """Put the record of a restore test of a backup that ended that long ago."""
+        ended = self.now - age
+        record = restore_test(key=key, verdict=verdict, reasons=list(reasons), started_at=format_time(ended), finished_at=format_time(ended))
+        beside = restore_test_key(key, ended)
+        self.write(beside, dump_record(record), age)
+        return beside
+
+    def _put_manifest(self, key: str, age: dt.timedelta, name: str, changes: dict[str, Any]) -> None:
+        times = dict.fromkeys(("started_at", "snapshot_at", "finished_at"), format_time(self.now - age))
+        facts = manifest(**{"key": key, "name": name, **times, **changes})
+        self.write(f"{key}.manifest.json", dump_manifest(facts), age)
 
     def write(self, key: str, content: bytes, age: dt.timedelta) -> None:
         """Put an object, in a directory with its age."""
