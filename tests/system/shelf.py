@@ -44,33 +44,23 @@ class Shelf:
         return f"{self.prefix}{name}_{self.now - age:%Y-%m-%d_%H%M%S}.dump"
 
     def put(self, age: dt.timedelta, name: str = "app", *, archive: bytes | None = ARCHIVE, with_manifest: bool = True, **changes: Any) -> str:
-        """Put a backup (or only one part of it) and return its key. Its manifest records an archive of 1000 bytes, whatever was put."""
-        key = self.key(age, name)
+        """Put a backup (or only one part of it) and return its key."""
+        key, moment = self.key(age, name), format_time(self.now - age)
         if archive is not None:
             self.write(key, archive, age)
         if with_manifest:
-            self._put_manifest(key, age, name, changes)
+            times = dict.fromkeys(("started_at", "snapshot_at", "finished_at"), moment)
+            facts = manifest(**{"key": key, "name": name, **times, **changes})
+            self.write(f"{key}.manifest.json", dump_manifest(facts), age)
         return key
 
-    def put_sized(self, age: dt.timedelta, size: int, **changes: Any) -> str:
-        """Put a valid backup of this size."""
-        key = self.put(age, archive=b"x" * size, with_manifest=False)
-        facts = {"archive": {"format": "custom", "size": size, "sha256": "a" * 64}, **changes}
-        self._put_manifest(key, age, "app", facts)
-        return key
-
-    def put_restore_test(self, key: str, age: dt.timedelta, verdict: str = "passed", *reasons: str) -> str:
-        """Put the record of a restore test of a backup that ended that long ago."""
-        ended = self.now - age
-        record = restore_test(key=key, verdict=verdict, reasons=list(reasons), started_at=format_time(ended), finished_at=format_time(ended))
-        beside = restore_test_key(key, ended)
-        self.write(beside, dump_record(record), age)
-        return beside
-
-    def _put_manifest(self, key: str, age: dt.timedelta, name: str, changes: dict[str, Any]) -> None:
-        times = dict.fromkeys(("started_at", "snapshot_at", "finished_at"), format_time(self.now - age))
-        facts = manifest(**{"key": key, "name": name, **times, **changes})
-        self.write(f"{key}.manifest.json", dump_manifest(facts), age)
+    def record(self, key: str, age: dt.timedelta = HOUR, **changes: Any) -> str:
+        """Put the record of a restore test that passed at this age beside a backup, and return the record's key."""
+        moment = format_time(self.now - age)
+        facts = restore_test(**{"key": key, "started_at": moment, "finished_at": moment, **changes})
+        record_key = restore_test_key(key, self.now - age)
+        self.write(record_key, dump_record(facts), age)
+        return record_key
 
     def write(self, key: str, content: bytes, age: dt.timedelta) -> None:
         """Put an object, in a directory with its age."""

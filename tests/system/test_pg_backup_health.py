@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import os
 import subprocess
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.health import Health, Thresholds
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import dump_manifest, load_manifest
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.naming import manifest_key
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.health import examine
 from harness.ansible_runner import AnsibleRunner, Outcome
 from harness.faults import FaultyProxy
@@ -36,7 +39,7 @@ def shelf(folder: Folder) -> Shelf:
     found = Shelf(folder)
     for number in range(7):
         found.put(HOUR + number * STEP)
-    found.put_restore_test(found.key(HOUR + 3 * STEP), DAY)
+    found.record(found.key(HOUR + 3 * STEP), DAY)
     return found
 
 
@@ -77,6 +80,14 @@ def alarm(ansible: AnsibleRunner) -> Callable[..., Outcome]:
 def checks(result: dict[str, Any]) -> dict[str, str]:
     """Return the verdict by the check that gave a reason."""
     return {reason["check"]: reason["verdict"] for reason in result["reasons"]}
+
+
+def put_sized(shelf: Shelf, age: dt.timedelta, size: int) -> str:
+    """Put a valid backup whose archive has this size."""
+    key = shelf.put(age, archive=b"x" * size)
+    facts = load_manifest(shelf.store.read(manifest_key(key)), key)
+    shelf.store.write(manifest_key(key), dump_manifest(dataclasses.replace(facts, archive={**facts.archive, "size": size})))
+    return key
 
 
 def later(store: Store, age: dt.timedelta) -> Health:
@@ -126,7 +137,7 @@ def test_a_tiny_dump(alarm: Callable[..., Outcome], shelf: Shelf, tmp_path: Path
 
 
 def test_a_halved_dump(alarm: Callable[..., Outcome], shelf: Shelf, tmp_path: Path) -> None:
-    key = shelf.put_sized(MINUTE, 450)
+    key = put_sized(shelf, MINUTE, 450)
     outcome = alarm(shelf.store, verdict="critical", tmp_path=tmp_path)
     assert checks(outcome.result) == {"size_delta": "critical"}
     assert f"{key} has 450 B, 55% less than the 1000 B that are the median of the last 5 before it" in outcome.message
@@ -142,7 +153,7 @@ def test_a_table_that_lost_its_rows(alarm: Callable[..., Outcome], shelf: Shelf,
 @pytest.mark.parametrize("verdict", ["failed", "could_not_verify"])
 def test_a_restore_test_that_failed(alarm: Callable[..., Outcome], shelf: Shelf, tmp_path: Path, verdict: str) -> None:
     key = shelf.key(HOUR)
-    shelf.put_restore_test(key, MINUTE, verdict, "Table public.users has 39 rows instead of 40.")
+    shelf.record(key, MINUTE, verdict=verdict, reasons=["Table public.users has 39 rows instead of 40."])
     outcome = alarm(shelf.store, verdict="critical", tmp_path=tmp_path)
     assert checks(outcome.result) == {"restore_test": "critical"}
     assert f"The restore test of the newest valid backup {key}" in outcome.message
@@ -156,7 +167,7 @@ def test_a_restore_test_that_is_long_ago(judge: Judge, shelf: Shelf) -> None:
 
 
 def test_a_record_that_was_changed(alarm: Callable[..., Outcome], shelf: Shelf, tmp_path: Path) -> None:
-    record = shelf.put_restore_test(shelf.key(HOUR), MINUTE, "failed")
+    record = shelf.record(shelf.key(HOUR), MINUTE, verdict="failed")
     shelf.store.write(record, shelf.store.read(record).replace(b'"failed"', b'"passed"'))
     outcome = alarm(shelf.store, verdict="unknown", tmp_path=tmp_path)
     assert "was changed after it was written" in outcome.message
@@ -283,7 +294,7 @@ def test_keys_that_are_wrong(ansible: AnsibleRunner, bucket: Bucket) -> None:
 )
 def test_what_may_not_be_read_is_not_known(alarm: Callable[..., Outcome], bucket: Bucket, tmp_path: Path, request_: dict[str, Any]) -> None:
     shelf = Shelf(bucket)
-    shelf.put_restore_test(shelf.put(HOUR), MINUTE)
+    shelf.record(shelf.put(HOUR), MINUTE)
     with FaultyProxy(bucket.server.endpoint_url) as proxy:
         rule = proxy.answer(403, "AccessDenied", method="GET", **request_)
         outcome = alarm(bucket.through(proxy.endpoint_url), verdict="unknown", tmp_path=tmp_path)
@@ -373,7 +384,7 @@ def test_prometheus_itself_finds_nothing_to_complain_of(judge: Judge, shelf: She
     if program is None:
         pytest.skip("There is no promtool.")
     shelf.put(HOUR, "shop")
-    shelf.put_restore_test(shelf.key(HOUR), MINUTE, "failed")
+    shelf.record(shelf.key(HOUR), MINUTE, verdict="failed")
     everything = judge(shelf.store, name=["app", "shop"])["prometheus"]
     assert everything.count("# HELP") >= 13
     unknown = judge(Folder(tmp_path / 'a "quoted" \\ folder\n'), name=["app", "shop"])["prometheus"]
