@@ -18,7 +18,7 @@ description:
     It fails the module only if O(required) names it, and then only after everything else was done.
   - Of lifecycle rules and policy statements only those are touched that bear this collection's name. All others stay.
   - Returns policies for keys of least privilege - one that may write backups and not delete them, one that may only read,
-    one that may delete and not read archives.
+    one that may judge backups and read none, one that may delete and not read archives.
   - A bucket is never deleted, and nothing in it but the probe objects of this module.
 extends_documentation_fragment:
   - workon.postgresql_backup._attributes
@@ -135,7 +135,7 @@ seealso:
   - module: workon.postgresql_backup.pg_backup
   - module: workon.postgresql_backup.s3_retention
   - name: What each feature is for
-    description: The features, the three policies, and what four stores support.
+    description: The features, the policies, and what four stores support.
     link: https://github.com/workon/postgresql_backup/blob/main/docs/buckets.md
 """
 
@@ -233,8 +233,12 @@ policies:
       description: For the key that restores. It can only read.
       type: dict
       returned: always
+    watcher:
+      description: For the key of monitoring. It can only list, and read manifests and the records of restore tests.
+      type: dict
+      returned: always
     pruner:
-      description: For the key of retention. It can delete, and read nothing but manifests and the journals of restores.
+      description: For the key of retention. It can delete, and read nothing but manifests, the records of restore tests and the journals of restores.
       type: dict
       returned: always
     purger:

@@ -41,6 +41,7 @@ def key_policies(bucket: str, prefix: str = "", *, partition: str = "aws", kms_k
     return {
         "writer": {"Version": _VERSION, "Statement": [*_writer(keys), *_encryption(kms_key, "kms:GenerateDataKey", "kms:Decrypt")]},
         "restorer": {"Version": _VERSION, "Statement": [*_restorer(keys), *_encryption(kms_key, "kms:Decrypt")]},
+        "watcher": {"Version": _VERSION, "Statement": [*_watcher(keys), *_encryption(kms_key, "kms:Decrypt")]},
         "pruner": {"Version": _VERSION, "Statement": [*_pruner(keys), *_encryption(kms_key, "kms:Decrypt")]},
         "purger": {"Version": _VERSION, "Statement": [*_pruner(keys), *_purging(keys), *_encryption(kms_key, "kms:Decrypt")]},
     }
@@ -68,6 +69,7 @@ class _Keys(t.NamedTuple):
 
 
 _MANIFESTS = f"*{naming.MANIFEST_SUFFIX}"
+_RECORDS = f"*{naming.ARCHIVE_SUFFIX}{naming.TESTS_SUFFIX}*"
 _PROBES = f"{naming.PROBE_NAME}.*"
 
 
@@ -91,11 +93,19 @@ def _restorer(keys: _Keys) -> list[dict[str, t.Any]]:
     ]
 
 
+def _watcher(keys: _Keys) -> list[dict[str, t.Any]]:
+    return [
+        keys.listing("s3:ListBucket"),
+        _allow("SeeUnfinishedUploads", [keys.whole], "s3:ListBucketMultipartUploads"),
+        _allow("ReadManifestsAndRecords", keys.below(_MANIFESTS, _RECORDS), "s3:GetObject"),
+    ]
+
+
 def _pruner(keys: _Keys) -> list[dict[str, t.Any]]:
     return [
         keys.listing("s3:ListBucket", "s3:ListBucketVersions"),
         _allow("SeeTheBucket", [keys.whole], "s3:ListBucketMultipartUploads", "s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration"),
-        _allow("ReadManifestsAndJournals", keys.below(_MANIFESTS, f"{naming.RESTORES}*"), "s3:GetObject"),
+        _allow("ReadManifestsAndJournals", keys.below(_MANIFESTS, _RECORDS, f"{naming.RESTORES}*"), "s3:GetObject"),
         _allow("SeeLocks", keys.below("*"), "s3:GetObjectRetention", "s3:GetObjectLegalHold"),
         _allow("Delete", keys.below("*"), "s3:DeleteObject", "s3:AbortMultipartUpload"),
     ]
