@@ -26,6 +26,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.rep
     Month,
     State,
     counted,
+    local_time,
     make_calendar,
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_test_record import RestoreTest
@@ -260,7 +261,7 @@ def _section(number: int, look: Look, wishes: Wishes, now: dt.datetime, prefix: 
         verdict=health.verdict,
         reasons=health.reasons,
         facts=_facts(look, wishes.zone),
-        calendar=make_calendar(_begun(catalog, now, wishes.zone, prefix), now.astimezone(wishes.zone)),
+        calendar=make_calendar(_begun(catalog, now, wishes.zone, prefix), local_time(now, wishes.zone)),
         charts=_charts(look),
         tests=tests[:_TESTS_SHOWN],
         more_tests=len(tests[_TESTS_SHOWN:]),
@@ -320,9 +321,9 @@ def _rto_of_last(look: Look, passed: str | None) -> str:
 
 def _begun(catalog: Catalog, now: dt.datetime, zone: dt.tzinfo, prefix: str) -> t.Iterator[tuple[dt.datetime, State]]:
     for backup in (*catalog.backups, *catalog.broken):
-        yield backup.started.astimezone(zone), _state(backup, now)
+        yield local_time(backup.started, zone), _state(backup, now)
     for orphan in catalog.orphans:
-        yield _orphan_started(orphan, prefix).astimezone(zone), "orphan"
+        yield local_time(_orphan_started(orphan, prefix), zone), "orphan"
 
 
 def _orphan_started(orphan: StoredObject, prefix: str) -> dt.datetime:
@@ -426,7 +427,7 @@ def _notes(backup: Backup) -> tuple[str, ...]:
 def _by_month(backups: t.Iterable[Backup], zone: dt.tzinfo) -> tuple[MonthRow, ...]:
     months: dict[str, list[Backup]] = collections.defaultdict(list)
     for backup in backups:
-        local = backup.started.astimezone(zone)
+        local = local_time(backup.started, zone)
         months[f"{MONTHS[local.month - 1]} {local.year}"].append(backup)
     return tuple(
         MonthRow(title, len(each), sum(backup.valid for backup in each), human_size(sum(backup.size or 0 for backup in each))) for title, each in months.items()
@@ -480,7 +481,7 @@ def _trouble(title: str, keys: t.Sequence[str], words: str) -> Trouble:
 
 
 def _when(moment: dt.datetime, zone: dt.tzinfo) -> When:
-    return When(format_time(moment), moment.astimezone(zone).strftime("%Y-%m-%d %H:%M"))
+    return When(format_time(moment), local_time(moment, zone).strftime("%Y-%m-%d %H:%M"))
 
 
 def _when_stated(text: str, zone: dt.tzinfo) -> When:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import calendar
 import collections
+import contextlib
 import dataclasses
 import datetime as dt
 import typing as t
@@ -58,6 +59,13 @@ class Month:
 def counted(count: int, singular: str, plural: str) -> str:
     """Write a number with its noun."""
     return f"{count:,} {singular if count == 1 else plural}"
+
+
+def local_time(moment: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
+    """Return the moment as clocks in the zone show it; next to year 1 and 9999, which keys can name, as it is."""
+    with contextlib.suppress(OverflowError):
+        return moment.astimezone(zone)
+    return moment
 
 
 def make_calendar(found: t.Iterable[tuple[dt.datetime, State]], today: dt.datetime, *, months: int = 12) -> tuple[Month, ...]:
