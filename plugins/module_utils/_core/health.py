@@ -196,7 +196,7 @@ class _Taken:
     def rows(self) -> int | None:
         if self.manifest.fingerprint.get("method") == "none":
             return None
-        return sum(found["rows"] for found in self.manifest.tables.values())
+        return sum(int(found["rows"]) for found in self.manifest.tables.values())
 
 
 @dataclasses.dataclass(frozen=True)
