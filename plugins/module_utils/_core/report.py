@@ -144,14 +144,9 @@ class Trouble:
 
 
 @dataclasses.dataclass(frozen=True)
-class Section:
-    """Everything about one name. ``facts`` are headline figures by what they are."""
+class Content:
+    """What one name has in the store. ``facts`` are headline figures: what it is, the figure, and what belongs to it."""
 
-    anchor: str
-    name: str
-    of: str
-    verdict: Verdict
-    reasons: tuple[Reason, ...]
     facts: tuple[tuple[str, str | When, str], ...]
     calendar: tuple[Month, ...]
     charts: tuple[Chart, ...]
@@ -166,12 +161,25 @@ class Section:
 
 
 @dataclasses.dataclass(frozen=True)
+class Section:
+    """Everything about one name; without content where it could not be read."""
+
+    anchor: str
+    name: str
+    of: str
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    newest: When | None
+    content: Content | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Report:
     """The whole page. ``reasons`` are those of no single name."""
 
     title: str
     location: str
-    zone: str
+    zone: dt.tzinfo
     judged: When
     verdict: Verdict
     headline: str
@@ -182,20 +190,22 @@ class Report:
         """Return the page in a few lines, for the result and for diffs."""
         lines = [f"{self.title}: {self.verdict}. {self.headline}"]
         for section in self.sections:
-            counts = ", ".join(f"{count} {state}" for state, count in section.counts.items() if count) or "nothing"
-            lines.append(f"{section.name}: {section.verdict}, {counts}")
+            counts = section.content.counts if section.content else {}
+            lines.append(f"{section.name}: " + ", ".join([section.verdict, *(f"{count} {state}" for state, count in counts.items() if count)]))
         return lines
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """What was found under one name. ``tests`` are by the archive's key; ``entries`` are retention's decisions, None without a policy."""
+    """What was found under one name, the catalog None where it could not be read.
 
-    name: str
-    catalog: Catalog
-    tests: t.Mapping[str, t.Sequence[RestoreTest]]
+    ``tests`` are by the archive's key; ``entries`` are retention's decisions, None without a policy.
+    """
+
     health: NameHealth
-    entries: t.Sequence[Entry] | None
+    catalog: Catalog | None = None
+    tests: t.Mapping[str, t.Sequence[RestoreTest]] = dataclasses.field(default_factory=dict)
+    entries: t.Sequence[Entry] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,7 +224,7 @@ def compose(looks: t.Sequence[Look], wishes: Wishes, now: dt.datetime, *, locati
     return Report(
         title=wishes.title,
         location=location,
-        zone=str(wishes.zone),
+        zone=wishes.zone,
         judged=_when(now, wishes.zone),
         verdict=health.verdict,
         headline=_headline(health),
@@ -224,11 +234,11 @@ def compose(looks: t.Sequence[Look], wishes: Wishes, now: dt.datetime, *, locati
 
 
 def compose_unknown(sentence: str, wishes: Wishes, now: dt.datetime, *, location: str) -> Report:
-    """Return the page on a store that could not be looked at."""
+    """Return the page on a store of which not even the names are known."""
     return Report(
         title=wishes.title,
         location=location,
-        zone=str(wishes.zone),
+        zone=wishes.zone,
         judged=_when(now, wishes.zone),
         verdict="unknown",
         headline="The store could not be read, so nothing is known of its backups.",
@@ -251,26 +261,34 @@ def _headline(health: Health) -> str:
 
 
 def _section(number: int, look: Look, wishes: Wishes, now: dt.datetime, prefix: str) -> Section:
-    catalog, health = look.catalog, look.health
-    rest = catalog.backups[wishes.limit :]
-    tests = _tests(look, wishes.zone)
+    health = look.health
+    newest = health.facts["newest"]
     return Section(
         anchor=f"name-{number}",
-        name=look.name,
+        name=health.name,
         of=_of(health),
         verdict=health.verdict,
         reasons=health.reasons,
-        facts=_facts(look, wishes.zone),
+        newest=_when_stated(newest["snapshot_at"], wishes.zone) if newest else None,
+        content=_content(look, look.catalog, wishes, now, prefix) if look.catalog else None,
+    )
+
+
+def _content(look: Look, catalog: Catalog, wishes: Wishes, now: dt.datetime, prefix: str) -> Content:
+    rest = catalog.backups[wishes.limit :]
+    tests = _test_rows(look, wishes.zone)
+    return Content(
+        facts=_facts(look, catalog, wishes.zone),
         calendar=make_calendar(_begun(catalog, now, wishes.zone, prefix), local_time(now, wishes.zone)),
-        charts=_charts(look),
+        charts=_charts(look, catalog),
         tests=tests[:_TESTS_SHOWN],
         more_tests=len(tests[_TESTS_SHOWN:]),
         backups=tuple(_backup_row(backup, look, now, wishes.zone) for backup in catalog.backups[: wishes.limit]),
         rest=_by_month(rest, wishes.zone),
         rest_count=len(rest),
-        outlook=_outlook(look, wishes) if wishes.policy and look.entries is not None else None,
-        troubles=_troubles(look, wishes.limit),
-        counts=_counts(look),
+        outlook=_outlook(look, wishes.policy, look.entries, wishes) if wishes.policy and look.entries is not None else None,
+        troubles=_troubles(catalog, wishes.limit),
+        counts=_counts(look, catalog),
     )
 
 
@@ -280,8 +298,7 @@ def _of(health: NameHealth) -> str:
     return f"{what}, {environment}" if what and environment else what or environment or ""
 
 
-def _counts(look: Look) -> dict[str, int]:
-    catalog = look.catalog
+def _counts(look: Look, catalog: Catalog) -> dict[str, int]:
     valid = len(catalog.valid_backups())
     return {
         "valid": valid,
@@ -294,9 +311,8 @@ def _counts(look: Look) -> dict[str, int]:
     }
 
 
-def _facts(look: Look, zone: dt.tzinfo) -> tuple[tuple[str, str | When, str], ...]:
-    """Return the headline figures: what it is, the figure, and what belongs to it."""
-    valid, facts = look.catalog.valid_backups(), look.health.facts
+def _facts(look: Look, catalog: Catalog, zone: dt.tzinfo) -> tuple[tuple[str, str | When, str], ...]:
+    valid, facts = catalog.valid_backups(), look.health.facts
     newest, passed = facts["newest"], facts["last_passed_restore_test_at"]
     total = sum(backup.size or 0 for backup in valid)
     found: list[tuple[str, str | When, str]] = [("Valid backups", f"{len(valid):,}", f"{human_size(total)} in all" if valid else "")]
@@ -337,8 +353,8 @@ def _state(backup: Backup, now: dt.datetime) -> State:
     return "future" if backup.started - now > dt.timedelta(hours=1) else "valid"
 
 
-def _charts(look: Look) -> tuple[Chart, ...]:
-    oldest_first = look.catalog.backups[::-1]
+def _charts(look: Look, catalog: Catalog) -> tuple[Chart, ...]:
+    oldest_first = catalog.backups[::-1]
     regular = [backup for backup in oldest_first if backup.valid and backup.manifest and backup.manifest.reason in REGULAR_REASONS]
     invalid = [Point(backup.started, float(backup.size)) for backup in oldest_first if not backup.valid and backup.size is not None]
     sizes = [Point(backup.started, float(backup.size or 0)) for backup in regular]
@@ -373,7 +389,7 @@ def _duration(backup: Backup) -> float | None:
     return (parse_time(manifest.finished_at, "finished_at") - parse_time(manifest.started_at, "started_at")).total_seconds()
 
 
-def _tests(look: Look, zone: dt.tzinfo) -> tuple[TestRow, ...]:
+def _test_rows(look: Look, zone: dt.tzinfo) -> tuple[TestRow, ...]:
     newest_first = sorted((test for each in look.tests.values() for test in each), key=lambda test: (test.finished, test.test_id), reverse=True)
     return tuple(
         TestRow(
@@ -434,21 +450,19 @@ def _by_month(backups: t.Iterable[Backup], zone: dt.tzinfo) -> tuple[MonthRow, .
     )
 
 
-def _outlook(look: Look, wishes: Wishes) -> Outlook:
-    policy, entries = t.cast(Policy, wishes.policy), t.cast("t.Sequence[Entry]", look.entries)
+def _outlook(look: Look, policy: Policy, entries: t.Sequence[Entry], wishes: Wishes) -> Outlook:
     # The oldest first: in the order in which people expect things to go.
     going = [entry for entry in reversed(entries) if entry.verdict == "delete"]
     shown = going[: wishes.limit]
     return Outlook(
         policy=_policy_in_words(policy),
         going=tuple(
-            GoingRow(_when(entry.dated, wishes.zone) if entry.dated else When("", ""), entry.key, human_size(entry.size or 0), entry.reasons)
-            for entry in shown
+            GoingRow(_when(entry.dated, wishes.zone) if entry.dated else When("", ""), entry.key, human_size(entry.size or 0), entry.reasons) for entry in shown
         ),
         more=len(going) - len(shown),
         freed=human_size(sum(entry.size or 0 for entry in going)),
         staying=len(entries) - len(going),
-        refusal=share_refusal(look.name, entries, policy),
+        refusal=share_refusal(look.health.name, entries, policy),
     )
 
 
@@ -458,8 +472,7 @@ def _policy_in_words(policy: Policy) -> str:
     return ", ".join([*rules, f"min_keep {policy.min_keep}", f"keep_safety {policy.keep_safety.text}"])
 
 
-def _troubles(look: Look, limit: int) -> tuple[Trouble, ...]:
-    catalog = look.catalog
+def _troubles(catalog: Catalog, limit: int) -> tuple[Trouble, ...]:
     # Those of the list show their problems there.
     unlisted = [backup.key for backup in catalog.backups[limit:] if not backup.valid]
     troubles = (

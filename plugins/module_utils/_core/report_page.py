@@ -75,9 +75,12 @@ p { margin: .25rem 0; max-width: 46rem; }
 .reasons li { display: grid; grid-template-columns: 6.5rem 1fr; gap: .125rem .75rem; padding: .5rem 0; border-top: 1px solid var(--rule); max-width: 58rem; }
 .reasons li:last-child { border-bottom: 1px solid var(--rule); }
 .names { list-style: none; margin: 1.25rem 0 0; padding: 0; }
-.names > li { padding: .5rem 0; border-top: 1px solid var(--rule); display: grid; grid-template-columns: 6.5rem minmax(8rem, 1fr) minmax(8rem, 1.4fr); gap: 0 .75rem; align-items: baseline; }
+.names > li { padding: .75rem 0 .875rem; border-top: 1px solid var(--rule); }
 .names > li:last-child { border-bottom: 1px solid var(--rule); }
-.names a { font-weight: 600; }
+.names .name { margin: 0; max-width: none; display: flex; flex-wrap: wrap; align-items: baseline; gap: .125rem .75rem; }
+.names .name a { font-weight: 600; }
+.names .reasons { margin-top: .375rem; }
+.names .reasons li, .names .reasons li:last-child { border: 0; padding: .25rem 0; }
 
 section { margin-top: 3.5rem; padding-top: 1.75rem; border-top: 2px solid var(--text); }
 .of { margin-top: .125rem; color: var(--quiet); }
@@ -89,24 +92,28 @@ h2 .badge { margin-left: .5rem; }
 .facts dd { margin: 0; font-size: 1.125rem; font-weight: 600; line-height: 1.35; }
 .facts dd.small { font-size: .875rem; font-weight: 400; color: var(--quiet); }
 
-.months { display: grid; grid-template-columns: repeat(2, 1fr); gap: 1.125rem 1rem; }
-.month { width: 100%; border-collapse: separate; border-spacing: 2px; table-layout: fixed; }
-.month caption { text-align: left; font-size: .875rem; line-height: 1.3; padding: 0 2px .25rem; }
-.month caption b { font-weight: 600; display: block; }
-.month caption span { color: var(--quiet); font-size: .8125rem; }
-.month th { font-size: .6875rem; font-weight: 400; color: var(--quiet); padding: 0; text-align: center; line-height: 1.2; }
-.month td { height: 1.9375rem; padding: 0; text-align: center; vertical-align: top; line-height: 1; border: 1px solid transparent; border-radius: 3px; }
-.month .number { display: block; font-size: .6875rem; padding-top: .1875rem; }
-.month .mark { display: block; font-size: .6875rem; font-weight: 700; padding-top: .125rem; letter-spacing: -.02em; }
-.month td.none .number { color: var(--quiet); }
+.months { display: grid; grid-template-columns: repeat(2, 1fr); gap: 1.125rem 1rem; align-items: start; }
+.month { width: 100%; border-collapse: separate; border-spacing: 2px; table-layout: fixed; font-size: .6875rem; line-height: 1.15; text-align: center; }
+.month caption { text-align: left; font-size: .8125rem; line-height: 1.35; padding: 0 2px .25rem; color: var(--quiet); }
+.month caption b { display: block; font-size: .875rem; font-weight: 600; color: var(--text); }
+.month th { padding: 0 0 .125rem; font-weight: 400; color: var(--quiet); }
+.month td { height: 1.9375rem; padding: 0; border: 1px solid transparent; border-radius: 3px; color: var(--quiet); }
+.month td.ok { border-color: var(--ok-rule); color: var(--ok-text); }
+.month td.warning { border-color: var(--warning-rule); color: var(--warning-text); }
+.month td.critical { border-color: var(--critical-rule); color: var(--critical-text); }
+.month td b { display: block; letter-spacing: -.02em; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .75rem 0 0; padding: 0; font-size: .8125rem; color: var(--quiet); }
-.legend .swatch { display: inline-block; min-width: 1.25rem; height: 1.25rem; margin-right: .375rem; padding: 0 .25rem; border: 1px solid; border-radius: 3px; line-height: 1.125rem; font-weight: 700; font-size: .6875rem; text-align: center; vertical-align: .0625rem; }
+.legend li { display: flex; align-items: center; gap: .375rem; }
+.swatch {
+  min-width: 1.25rem; height: 1.25rem; padding: 0 .25rem; border: 1px solid; border-radius: 3px;
+  font-size: .6875rem; font-weight: 700; line-height: 1.125rem; text-align: center;
+}
 
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: 1.25rem 2rem; margin-top: 2.25rem; }
-.chart { margin: 0; min-width: 0; max-width: 34rem; }
-.chart h3 { margin: 0; }
-.chart figcaption { font-size: .875rem; color: var(--quiet); margin: .125rem 0 .5rem; }
-.drawing { display: block; width: 100%; min-width: 20rem; height: auto; font-family: inherit; font-size: 11px; overflow: visible; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 18rem), 1fr)); gap: 1.5rem 2rem; margin-top: 2.25rem; }
+.chart { margin: 0; min-width: 0; max-width: 26rem; }
+.chart h3 { margin: 0 0 .125rem; color: var(--text); }
+.chart figcaption { font-size: .875rem; color: var(--quiet); margin: 0 0 .375rem; }
+.drawing { display: block; width: 100%; min-width: 17rem; height: auto; font-family: inherit; font-size: 11px; overflow: visible; }
 .fill-none { fill: none; }
 .fill-ink-line { fill: var(--line); } .stroke-ink-line { stroke: var(--line); }
 .fill-ink-mark { fill: var(--critical-text); } .stroke-ink-mark { stroke: var(--critical-text); }
@@ -120,7 +127,8 @@ h2 .badge { margin-left: .5rem; }
 .list th:last-child, .list td:last-child { padding-right: 0; }
 .list thead th { font-weight: 400; color: var(--quiet); white-space: nowrap; }
 .list tbody th { font-weight: 600; white-space: nowrap; }
-.list .figure { text-align: right; white-space: nowrap; }
+.list .figure { text-align: right; white-space: nowrap; padding-right: 1.5rem; }
+.narrow { max-width: 30rem; }
 .list .wide { min-width: 14rem; }
 .list .key { font-weight: 400; color: var(--quiet); font-size: .8125rem; white-space: nowrap; }
 .keys { margin: .25rem 0 0; padding: 0; list-style: none; font-size: .875rem; }
@@ -139,8 +147,8 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--rule);
   .months { grid-template-columns: repeat(6, 1fr); }
 }
 @media (max-width: 37.49rem) {
-  .reasons li, .names > li { grid-template-columns: 1fr; }
-  .reasons .badge, .names .badge { justify-self: start; }
+  .reasons li { grid-template-columns: 1fr; }
+  .reasons .badge { justify-self: start; }
   .facts { grid-template-columns: repeat(2, 1fr); gap: 1rem; }
 }
 @media print {
@@ -149,6 +157,7 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--rule);
   section { margin-top: 1.5rem; }
   .scroll { overflow: visible; }
   .months { grid-template-columns: repeat(6, 1fr); }
+  .charts { grid-template-columns: repeat(3, 1fr); }
   .badge, .verdict, .month td, .swatch { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .verdict, .facts, .month, .chart, .reasons li, .names li, tr { break-inside: avoid; }
   h2, h3, caption, summary, thead { break-after: avoid; }
@@ -162,20 +171,33 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--rule);
 STYLE_HASH = f"sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}"
 
 TEMPLATE = """\
-{%- set signs = {"ok": "\u2713", "warning": "\u25b2", "critical": "\u2715", "unknown": "?"} -%}
-{%- set words = {"ok": "OK", "warning": "Warning", "critical": "Critical", "unknown": "Unknown"} -%}
-{%- set colours = {"valid": "ok", "orphan": "warning", "invalid": "critical", "future": "critical"} -%}
-{%- macro badge(verdict) -%}
-<span class="badge {{ verdict }}"><span class="sign" aria-hidden="true">{{ signs[verdict] }}</span>{{ words[verdict] }}</span>
-{%- endmacro -%}
-{%- macro time(when) -%}
-{%- if when.iso %}<time datetime="{{ when.iso }}">{{ when.text }}</time>{% else %}{{ when.text }}{% endif -%}
-{%- endmacro -%}
-{%- macro reasons(found) -%}
+{% set signs = {"ok": "\u2713", "warning": "\u25b2", "critical": "\u2715", "unknown": "?"} %}
+{% set words = {"ok": "OK", "warning": "Warning", "critical": "Critical", "unknown": "Unknown"} %}
+{% set colours = {"valid": "ok", "orphan": "warning", "invalid": "critical", "future": "critical"} %}
+{% set states = {"valid": "valid", "invalid": "not valid", "future": "dated in the future"} %}
+{% macro badge(verdict, text="") -%}
+<span class="badge {{ verdict }}"><span class="sign" aria-hidden="true">{{ signs[verdict] }}</span>{{ text or words[verdict] }}</span>
+{%- endmacro %}
+{% macro time(when) -%}
+{% if when.iso %}<time datetime="{{ when.iso }}">{{ when.text }}</time>{% else %}{{ when.text }}{% endif %}
+{%- endmacro %}
+{% macro number(count) -%}
+{{ "{:,}".format(count) }}
+{%- endmacro %}
+{% macro why(reasons) %}
 <ul class="reasons">
-{% for reason in found %}<li>{{ badge(reason.verdict) }}<span class="sentence">{{ reason.sentence }}</span></li>
-{% endfor %}</ul>
-{%- endmacro -%}
+{% for reason in reasons %}
+<li>{{ badge(reason.verdict) }}<span class="sentence">{{ reason.sentence }}</span></li>
+{% endfor %}
+</ul>
+{% endmacro %}
+{% macro head(columns) %}
+<thead><tr>
+{% for column in columns %}
+<th scope="col"{% if column[0] == ">" %} class="figure"{% endif %}>{{ column.lstrip(">") }}</th>
+{% endfor %}
+</tr></thead>
+{% endmacro %}
 <!DOCTYPE html>
 <html lang="en">
 <head>
@@ -186,7 +208,7 @@ TEMPLATE = """\
 <meta name="robots" content="noindex">
 <meta name="generator" content="{{ generator }}">
 <meta name="description" content="{{ description }}">
-<title>{{ words[report.verdict] }} - {{ report.title }}</title>
+<title>{{ words[report.verdict] }}: {{ report.title }}</title>
 <style>{{ style }}</style>
 </head>
 <body>
@@ -198,131 +220,241 @@ TEMPLATE = """\
 <p class="headline">{{ report.headline }}</p>
 <p class="small">As of <time id="judged" datetime="{{ report.judged.iso }}">{{ report.judged.text }}</time>. All times are {{ report.zone }}.</p>
 </div>
+{% if report.reasons %}
+{{ why(report.reasons) }}
+{% endif %}
+{% if report.sections|length == 1 %}
+{% if report.sections[0].reasons %}
+{{ why(report.sections[0].reasons) }}
+{% endif %}
+{% elif report.sections %}
+<nav aria-label="Names and their verdicts">
+<ul class="names">
+{% for section in report.sections %}
+<li>
+<p class="name"><a href="#{{ section.anchor }}">{{ section.name }}</a> {{ badge(section.verdict) }}
+<span class="small quiet">
+{% if section.newest %}
+newest valid backup of {{ time(section.newest) }}
+{% elif section.content %}
+no valid backup
+{% else %}
+not read
+{% endif %}
+</span></p>
+{% if section.reasons %}
+{{ why(section.reasons) }}
+{% endif %}
+</li>
+{% endfor %}
+</ul>
+</nav>
+{% endif %}
 </header>
 <main>
-{% if report.reasons %}{{ reasons(report.reasons) }}
-{% endif -%}
-{% if report.sections|length > 1 %}<nav aria-label="Names">
-<ul class="names">
-{% for section in report.sections %}<li>{{ badge(section.verdict) }}<span><a href="#{{ section.anchor }}">{{ section.name }}</a></span>
-<span class="small quiet">{{ section.counts["valid"] }} valid{% if section.newest %}, the newest of {{ time(section.newest) }}{% endif %}</span></li>
-{% endfor %}</ul>
-</nav>
-{% endif -%}
-{% for section in report.sections %}{% set id = section.anchor %}
+{% for section in report.sections %}
+{% set id, content = section.anchor, section.content %}
 <section aria-labelledby="{{ id }}">
-<h2 id="{{ id }}">{{ section.name }} {{ badge(section.verdict) }}</h2>
-{% if section.of %}<p class="of">{{ section.of }}</p>
-{% endif -%}
-{% if section.reasons %}{{ reasons(section.reasons) }}
-{% endif -%}
+<h2 id="{{ id }}">{{ section.name }}{% if report.sections|length > 1 %} {{ badge(section.verdict) }}{% endif %}</h2>
+{% if section.of %}
+<p class="of">{{ section.of }}</p>
+{% endif %}
+{% if content %}
 <dl class="facts">
-{% for title, figure, beside in section.facts %}<div><dt>{{ title }}</dt><dd>{% if figure is string %}{{ figure }}{% else %}{{ time(figure) }}{% endif %}</dd>{% if beside %}<dd class="small">{{ beside }}</dd>{% endif %}</div>
-{% endfor %}</dl>
-{% if section.calendar %}
+{% for title, figure, beside in content.facts %}
+<div><dt>{{ title }}</dt><dd>{% if figure is string %}{{ figure }}{% else %}{{ time(figure) }}{% endif %}</dd>
+{%- if beside %}<dd class="small">{{ beside }}</dd>{% endif %}</div>
+{% endfor %}
+</dl>
+{% if content.calendar %}
 <h3>Calendar</h3>
 <div class="months">
-{% for month in section.calendar %}<table class="month">
-<caption><b>{{ month.title }}</b><span><span class="unseen">Backups: </span>{{ month.words }}</span></caption>
-<thead><tr>{% for weekday in weekdays %}<th scope="col" abbr="{{ weekday }}"><span aria-hidden="true">{{ weekday[0] }}</span><span class="unseen">{{ weekday }}</span></th>{% endfor %}</tr></thead>
+{% for month in content.calendar %}
+<table class="month">
+<caption><b>{{ month.title }}</b> <span><span class="unseen">Backups: </span>{{ month.words }}</span></caption>
+<thead><tr>
+{% for weekday in weekdays %}
+<th scope="col" abbr="{{ weekday }}"><span aria-hidden="true">{{ weekday[0] }}</span><span class="unseen">{{ weekday }}</span></th>
+{% endfor %}
+</tr></thead>
 <tbody>
-{% for week in month.weeks %}<tr>{% for day in week %}
-{%- if day is none %}<td></td>
-{%- elif day.state is none %}<td class="none"><span class="number">{{ day.number }}</span></td>
-{%- else %}<td class="{{ colours[day.state] }}" title="{{ day.words }}"><span class="number">{{ day.number }}</span>{% if day.mark %}<span class="mark" aria-hidden="true">{{ day.mark }}</span>{% endif %}<span class="unseen">: {{ day.words }}</span></td>
-{%- endif %}{% endfor %}</tr>
-{% endfor %}</tbody>
+{% for week in month.weeks %}
+<tr>
+{% for day in week %}
+{% if day is none %}
+<td></td>
+{% elif day.state is none %}
+<td>{{ day.number }}</td>
+{% else %}
+<td class="{{ colours[day.state] }}" title="{{ day.words }}">{{ day.number }}
+{%- if day.mark %}<b aria-hidden="true">{{ day.mark }}</b>{% endif %}<span class="unseen">: {{ day.words }}</span></td>
+{% endif %}
+{% endfor %}
+</tr>
+{% endfor %}
+</tbody>
 </table>
-{% endfor %}</div>
+{% endfor %}
+</div>
 <ul class="legend" aria-label="What the days show">
 <li><span class="swatch ok" aria-hidden="true"></span>a valid backup</li>
 <li><span class="swatch ok" aria-hidden="true">3</span>that many, all valid</li>
 <li><span class="swatch warning" aria-hidden="true">?</span>an archive without a manifest</li>
 <li><span class="swatch critical" aria-hidden="true">!</span>one that is not valid, or dated in the future</li>
 </ul>
-{% endif -%}
-{% if section.charts %}
+{% endif %}
+{% if content.charts %}
 <div class="charts">
-{% for chart in section.charts %}<figure class="chart">
-<h3>{{ chart.title }}</h3>
-<figcaption>{{ chart.words }}</figcaption>
-<div class="scroll">{{ drawings[section.anchor][loop.index0] }}</div>
+{% for chart in content.charts %}
+<figure class="chart">
+<figcaption><h3>{{ chart.title }}</h3>{{ chart.words }}</figcaption>
+<div class="scroll">{{ drawings[id][loop.index0] }}</div>
 </figure>
-{% endfor %}</div>
+{% endfor %}
+</div>
 {% endif %}
 <h3 id="{{ id }}-tests">Restore tests</h3>
-{% if section.tests %}<div class="scroll" role="region" aria-labelledby="{{ id }}-tests" tabindex="0">
+{% if content.tests %}
+<div class="scroll" role="region" aria-labelledby="{{ id }}-tests" tabindex="0">
 <table class="list">
-<thead><tr><th scope="col">Finished</th><th scope="col">Verdict</th><th scope="col">State of</th><th scope="col" class="figure">Restored in</th><th scope="col" class="figure">Age of the data</th><th scope="col">Compared</th></tr></thead>
+{{ head(["Finished", "Verdict", "State of", ">Restored in", ">Age of the data", "Compared"]) }}
 <tbody>
-{% for test in section.tests %}<tr><th scope="row">{{ time(test.when) }}</th><td{% if test.reasons %} class="wide"{% endif %}><span class="badge {{ "ok" if test.passed else "critical" }}"><span class="sign" aria-hidden="true">{{ signs["ok" if test.passed else "critical"] }}</span>{{ test.verdict }}</span>{% for reason in test.reasons %}<br>{{ reason }}{% endfor %}</td><td>{{ time(test.of) }}</td><td class="figure">{{ test.rto }}</td><td class="figure">{{ test.rpo }}</td><td>{{ test.level }}</td></tr>
-{% endfor %}</tbody>
+{% for test in content.tests %}
+<tr>
+<th scope="row">{{ time(test.when) }}</th>
+<td{% if test.reasons %} class="wide"{% endif %}>{{ badge("ok" if test.passed else "critical", test.verdict) }}
+{% for reason in test.reasons %}
+<br>{{ reason }}
+{% endfor %}
+</td>
+<td>{{ time(test.of) }}</td>
+<td class="figure">{{ test.rto }}</td>
+<td class="figure">{{ test.rpo }}</td>
+<td>{{ test.level }}</td>
+</tr>
+{% endfor %}
+</tbody>
 </table>
 </div>
-{% if section.more_tests %}<p class="small quiet">And {{ "{:,}".format(section.more_tests) }} older ones.</p>
-{% endif -%}
-{% else %}<p class="quiet">No backup here has been through a restore test. Until one has, nobody knows how long a restore takes.</p>
+{% if content.more_tests %}
+<p class="small quiet">And {{ number(content.more_tests) }} older {{ "one" if content.more_tests == 1 else "ones" }}.</p>
+{% endif %}
+{% else %}
+<p class="quiet">No backup here has been through a restore test. Until one has, nobody knows how long a restore takes.</p>
 {% endif %}
 <h3 id="{{ id }}-backups">Backups</h3>
-{% if section.backups %}<div class="scroll" role="region" aria-labelledby="{{ id }}-backups" tabindex="0">
+{% if content.backups %}
+<div class="scroll" role="region" aria-labelledby="{{ id }}-backups" tabindex="0">
 <table class="list">
-<thead><tr><th scope="col">Begun</th><th scope="col">State</th><th scope="col" class="figure">Size</th><th scope="col" class="figure">Duration</th><th scope="col" class="figure">Rows</th><th scope="col">Restore test</th><th scope="col">Notes</th></tr></thead>
+{{ head(["Begun", "State", ">Size", ">Duration", ">Rows", "Restore test", "Notes"]) }}
 <tbody>
-{% for backup in section.backups %}<tr><th scope="row">{{ time(backup.when) }}</th><td{% if backup.problems %} class="wide"{% endif %}>{% if backup.state == "valid" %}valid{% else %}<span class="badge critical"><span class="sign" aria-hidden="true">{{ signs["critical"] }}</span>{{ "dated in the future" if backup.state == "future" else "not valid" }}</span>{% endif %}{% for problem in backup.problems %}<br>{{ problem }}{% endfor %}</td><td class="figure">{{ backup.size }}</td><td class="figure">{{ backup.duration }}</td><td class="figure">{{ backup.rows }}</td><td>{{ backup.tested }}</td><td>{{ backup.notes|join(", ") }}</td></tr>
-{% endfor %}</tbody>
+{% for backup in content.backups %}
+<tr>
+<th scope="row">{{ time(backup.when) }}</th>
+<td{% if backup.problems %} class="wide"{% endif %}>
+{% if backup.state == "valid" %}
+valid
+{% else %}
+{{ badge("critical", states[backup.state]) }}
+{% endif %}
+{% for problem in backup.problems %}
+<br>{{ problem }}
+{% endfor %}
+</td>
+<td class="figure">{{ backup.size }}</td>
+<td class="figure">{{ backup.duration }}</td>
+<td class="figure">{{ backup.rows }}</td>
+<td>{{ backup.tested }}</td>
+<td>{{ backup.notes|join(", ") }}</td>
+</tr>
+{% endfor %}
+</tbody>
 </table>
 </div>
-{% if section.rest_count %}<details>
-<summary>{{ "{:,}".format(section.rest_count) }} older ones, by month</summary>
+{% if content.rest_count %}
+<details>
+<summary>{{ number(content.rest_count) }} older {{ "one" if content.rest_count == 1 else "ones" }}, by month</summary>
 <div class="scroll" role="region" aria-label="Older backups of {{ section.name }} by month" tabindex="0">
-<table class="list">
-<thead><tr><th scope="col">Month</th><th scope="col" class="figure">Backups</th><th scope="col" class="figure">Valid</th><th scope="col" class="figure">Size</th></tr></thead>
+<table class="list narrow">
+{{ head(["Month", ">Backups", ">Valid", ">Size"]) }}
 <tbody>
-{% for month in section.rest %}<tr><th scope="row">{{ month.title }}</th><td class="figure">{{ "{:,}".format(month.count) }}</td><td class="figure">{{ "{:,}".format(month.valid) }}</td><td class="figure">{{ month.size }}</td></tr>
-{% endfor %}</tbody>
+{% for month in content.rest %}
+<tr>
+<th scope="row">{{ month.title }}</th>
+<td class="figure">{{ number(month.count) }}</td>
+<td class="figure">{{ number(month.valid) }}</td>
+<td class="figure">{{ month.size }}</td>
+</tr>
+{% endfor %}
+</tbody>
 </table>
 </div>
 </details>
-{% endif -%}
-{% else %}<p class="quiet">None.</p>
+{% endif %}
+{% else %}
+<p class="quiet">None.</p>
 {% endif %}
 <h3 id="{{ id }}-retention">What retention will delete next</h3>
-{% if section.outlook is none %}<p class="quiet">No retention policy was given to this report.</p>
-{% else %}{% set outlook = section.outlook -%}
+{% if content.outlook is none %}
+<p class="quiet">No retention policy was given to this report.</p>
+{% else %}
+{% set outlook = content.outlook %}
+{% set count = outlook.going|length + outlook.more %}
+{% if count %}
+<p>{{ number(count) }} of {{ number(count + outlook.staying) }} backups, {{ outlook.freed }}, unless the store has them locked.</p>
+{% else %}
+<p>Nothing. {{ number(outlook.staying) }} {{ "backup stays" if outlook.staying == 1 else "backups stay" }}.</p>
+{% endif %}
 <p class="small quiet">Policy: {{ outlook.policy }}.</p>
-{% if not outlook.going %}<p>Nothing. {{ "{:,}".format(outlook.staying) }} {{ "backup stays" if outlook.staying == 1 else "backups stay" }}.</p>
-{% else %}<p>{{ "{:,}".format(outlook.going|length + outlook.more) }} of {{ "{:,}".format(outlook.going|length + outlook.more + outlook.staying) }} backups, {{ outlook.freed }}, unless the store has them locked.</p>
-{% if outlook.refusal %}<p><span class="badge warning"><span class="sign" aria-hidden="true">{{ signs["warning"] }}</span>Would be refused</span> {{ outlook.refusal }}</p>
-{% endif -%}
-<details{% if outlook.going|length <= 5 %} open{% endif %}>
-<summary>{{ "The oldest " ~ outlook.going|length if outlook.more else "Which, and why" }}</summary>
+{% if outlook.refusal %}
+<p class="small">{{ badge("warning", "Would be refused") }} {{ outlook.refusal }}</p>
+{% endif %}
+{% if count %}
+<details{% if count <= 5 %} open{% endif %}>
+<summary>{{ "The " ~ outlook.going|length ~ " oldest, and why" if outlook.more else "Which, and why" }}</summary>
 <div class="scroll" role="region" aria-labelledby="{{ id }}-retention" tabindex="0">
 <table class="list">
-<thead><tr><th scope="col">Begun</th><th scope="col" class="figure">Size</th><th scope="col">Why</th><th scope="col">Key</th></tr></thead>
+{{ head(["Begun", ">Size", "Why", "Key"]) }}
 <tbody>
-{% for entry in outlook.going %}<tr><th scope="row">{{ time(entry.when) }}</th><td class="figure">{{ entry.size }}</td><td class="wide">{{ entry.reasons|join(" ") }}</td><td class="key">{{ entry.key }}</td></tr>
-{% endfor %}</tbody>
+{% for entry in outlook.going %}
+<tr>
+<th scope="row">{{ time(entry.when) }}</th>
+<td class="figure">{{ entry.size }}</td>
+<td class="wide">{{ entry.reasons|join(" ") }}</td>
+<td class="key">{{ entry.key }}</td>
+</tr>
+{% endfor %}
+</tbody>
 </table>
 </div>
 </details>
-{% endif -%}
+{% endif %}
 {% endif %}
 <h3>What is no backup</h3>
-{% for trouble in section.troubles %}<details>
-<summary>{{ trouble.title }}: {{ "{:,}".format(trouble.count) }}</summary>
+{% for trouble in content.troubles %}
+<details>
+<summary>{{ trouble.title }}: {{ number(trouble.count) }}</summary>
 <p class="small">{{ trouble.words }}</p>
 <ul class="keys">
-{% for key in trouble.keys %}<li>{{ key }}</li>
-{% endfor %}{% if trouble.count > trouble.keys|length %}<li class="quiet">and {{ "{:,}".format(trouble.count - trouble.keys|length) }} more</li>
-{% endif %}</ul>
+{% for key in trouble.keys %}
+<li>{{ key }}</li>
+{% endfor %}
+{% if trouble.count > trouble.keys|length %}
+<li class="quiet">and {{ number(trouble.count - trouble.keys|length) }} more</li>
+{% endif %}
+</ul>
 </details>
-{% else %}<p class="quiet">Nothing: no archives without a manifest, no manifests without an archive, no unfinished uploads, no files of others.</p>
-{% endfor -%}
+{% else %}
+<p class="quiet">Nothing: no archives without a manifest, no manifests without an archive, no unfinished uploads, no files of others.</p>
+{% endfor %}
+{% endif %}
 </section>
-{% endfor -%}
+{% endfor %}
 </main>
 <footer>
-<p>Read from the manifests, the records of restore tests and the listing of the store. A backup is valid when its manifest is there and its archive has the size that the manifest records; whether it can be restored is what restore tests say.</p>
+<p>Read from the store's listing, the manifests and the records of restore tests.
+A backup is valid when its manifest is there and its archive has the size that the manifest records.
+Whether it can be restored is what restore tests say.</p>
 </footer>
 </body>
 </html>

@@ -25,7 +25,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.rep
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.dependencies import require_library
 
 # Inches at 72 points: about the width of a phone, so that letters have the page's size there and little more on a desk.
-_SIZE = (5.6, 2.7)
+_SIZE = (4.6, 2.25)
 _FONT_SIZE = 11
 # Beyond so many points a line says it better.
 _MARKERS_UP_TO = 62
@@ -73,7 +73,7 @@ class Charts:
         return _for_a_page(drawn.getvalue(), prefix, f"{chart.title}. {chart.words}")
 
     def _plot(self, figure: t.Any, chart: Chart, zone: dt.tzinfo) -> None:
-        axes = figure.add_axes((0.145, 0.125, 0.83, 0.825))
+        axes = figure.add_axes((0.175, 0.14, 0.815, 0.83))
         scale, unit = _unit(chart)
         times = [point.moment for point in chart.points]
         values = [point.value / scale for point in chart.points]
