@@ -19,8 +19,9 @@ import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import Backup, Catalog, StoredObject
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.health import Health, NameHealth, Reason, Verdict, combine
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.health import SEVERITY, Health, NameHealth, Reason, Verdict, combine
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import REGULAR_REASONS, format_time, parse_time
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import MAXIMUM_CLOCK_SKEW
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.report_calendar import (
     MONTHS,
     Month,
@@ -219,8 +220,9 @@ class Wishes:
 
 
 def compose(looks: t.Sequence[Look], wishes: Wishes, now: dt.datetime, *, location: str, prefix: str) -> Report:
-    """Return the page on what was found."""
+    """Return the page on what was found, the worst first."""
     health = combine([look.health for look in looks], now=now, destination=location)
+    ordered = sorted(looks, key=lambda look: SEVERITY.index(look.health.verdict), reverse=True)
     return Report(
         title=wishes.title,
         location=location,
@@ -229,7 +231,7 @@ def compose(looks: t.Sequence[Look], wishes: Wishes, now: dt.datetime, *, locati
         verdict=health.verdict,
         headline=_headline(health),
         reasons=(),
-        sections=tuple(_section(number, look, wishes, now, prefix) for number, look in enumerate(looks, 1)),
+        sections=tuple(_section(number, look, wishes, now, prefix) for number, look in enumerate(ordered, 1)),
     )
 
 
@@ -280,7 +282,7 @@ def _content(look: Look, catalog: Catalog, wishes: Wishes, now: dt.datetime, pre
     return Content(
         facts=_facts(look, catalog, wishes.zone),
         calendar=make_calendar(_begun(catalog, now, wishes.zone, prefix), local_time(now, wishes.zone)),
-        charts=_charts(look, catalog),
+        charts=_charts(look, catalog, now),
         tests=tests[:_TESTS_SHOWN],
         more_tests=len(tests[_TESTS_SHOWN:]),
         backups=tuple(_backup_row(backup, look, now, wishes.zone) for backup in catalog.backups[: wishes.limit]),
@@ -350,16 +352,23 @@ def _orphan_started(orphan: StoredObject, prefix: str) -> dt.datetime:
 def _state(backup: Backup, now: dt.datetime) -> State:
     if not backup.valid:
         return "invalid"
-    return "future" if backup.started - now > dt.timedelta(hours=1) else "valid"
+    return "future" if _is_future(backup.started, now) else "valid"
 
 
-def _charts(look: Look, catalog: Catalog) -> tuple[Chart, ...]:
-    oldest_first = catalog.backups[::-1]
+def _is_future(moment: dt.datetime, now: dt.datetime) -> bool:
+    return moment - now > dt.timedelta(seconds=MAXIMUM_CLOCK_SKEW)
+
+
+def _charts(look: Look, catalog: Catalog, now: dt.datetime) -> tuple[Chart, ...]:
+    # What is dated in the future would pass for the newest.
+    oldest_first = [backup for backup in reversed(catalog.backups) if not _is_future(backup.started, now)]
     regular = [backup for backup in oldest_first if backup.valid and backup.manifest and backup.manifest.reason in REGULAR_REASONS]
     invalid = [Point(backup.started, float(backup.size)) for backup in oldest_first if not backup.valid and backup.size is not None]
     sizes = [Point(backup.started, float(backup.size or 0)) for backup in regular]
     durations = [Point(backup.started, seconds) for backup in regular if (seconds := _duration(backup)) is not None]
-    tests = sorted((test for each in look.tests.values() for test in each if test.rto is not None), key=lambda test: test.finished)
+    tests = sorted(
+        (test for each in look.tests.values() for test in each if test.rto is not None and not _is_future(test.finished, now)), key=lambda test: test.finished
+    )
     passed = [Point(test.finished, float(test.rto or 0)) for test in tests if test.passed]
     others = [Point(test.finished, float(test.rto or 0)) for test in tests if not test.passed]
     charts = (

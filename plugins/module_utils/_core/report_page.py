@@ -50,7 +50,7 @@ h1, h2, h3 { line-height: 1.25; font-weight: 650; margin: 0; }
 h1 { font-size: 1.75rem; letter-spacing: -.01em; }
 h2 { font-size: 1.375rem; letter-spacing: -.005em; }
 h3 { font-size: 1rem; margin: 2.25rem 0 .625rem; }
-p { margin: .25rem 0; max-width: 46rem; }
+p { margin: .25rem 0; max-width: 46rem; text-wrap: pretty; }
 .quiet { color: var(--quiet); }
 .small { font-size: .875rem; }
 .unseen { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
@@ -72,7 +72,8 @@ p { margin: .25rem 0; max-width: 46rem; }
 .verdict .headline { margin-top: .125rem; }
 
 .reasons { list-style: none; margin: .75rem 0 0; padding: 0; }
-.reasons li { display: grid; grid-template-columns: 6.5rem 1fr; gap: .125rem .75rem; padding: .5rem 0; border-top: 1px solid var(--rule); max-width: 58rem; }
+.reasons li { display: grid; grid-template-columns: 6.5rem 1fr; gap: .25rem .75rem; align-items: start; padding: .5rem 0; border-top: 1px solid var(--rule); max-width: 58rem; }
+.reasons .badge { justify-self: start; margin-top: .0625rem; }
 .reasons li:last-child { border-bottom: 1px solid var(--rule); }
 .names { list-style: none; margin: 1.25rem 0 0; padding: 0; }
 .names > li { padding: .75rem 0 .875rem; border-top: 1px solid var(--rule); }
@@ -93,7 +94,7 @@ h2 .badge { margin-left: .5rem; }
 .facts dd.small { font-size: .875rem; font-weight: 400; color: var(--quiet); }
 
 .months { display: grid; grid-template-columns: repeat(2, 1fr); gap: 1.125rem 1rem; align-items: start; }
-.month { width: 100%; border-collapse: separate; border-spacing: 2px; table-layout: fixed; font-size: .6875rem; line-height: 1.15; text-align: center; }
+.month { width: 100%; border-collapse: separate; border-spacing: 2px; table-layout: fixed; font-size: .6875rem; line-height: 1.15; text-align: center; white-space: nowrap; }
 .month caption { text-align: left; font-size: .8125rem; line-height: 1.35; padding: 0 2px .25rem; color: var(--quiet); }
 .month caption b { display: block; font-size: .875rem; font-weight: 600; color: var(--text); }
 .month th { padding: 0 0 .125rem; font-weight: 400; color: var(--quiet); }
@@ -112,7 +113,7 @@ h2 .badge { margin-left: .5rem; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 18rem), 1fr)); gap: 1.5rem 2rem; margin-top: 2.25rem; }
 .chart { margin: 0; min-width: 0; max-width: 26rem; }
 .chart h3 { margin: 0 0 .125rem; color: var(--text); }
-.chart figcaption { font-size: .875rem; color: var(--quiet); margin: 0 0 .375rem; }
+.chart figcaption { font-size: .875rem; color: var(--quiet); margin: 0 0 .375rem; text-wrap: pretty; }
 .drawing { display: block; width: 100%; min-width: 17rem; height: auto; font-family: inherit; font-size: 11px; overflow: visible; }
 .fill-none { fill: none; }
 .fill-ink-line { fill: var(--line); } .stroke-ink-line { stroke: var(--line); }
@@ -122,14 +123,17 @@ h2 .badge { margin-left: .5rem; }
 
 .scroll { overflow-x: auto; max-width: 100%; }
 .scroll:focus-visible, summary:focus-visible, a:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
-.list { border-collapse: collapse; width: 100%; font-size: .875rem; line-height: 1.4; }
+.list { border-collapse: collapse; width: 100%; font-size: .875rem; line-height: 1.4; overflow-wrap: break-word; }
 .list th, .list td { padding: .375rem 1rem .375rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule); }
+.list time { white-space: nowrap; }
 .list th:last-child, .list td:last-child { padding-right: 0; }
 .list thead th { font-weight: 400; color: var(--quiet); white-space: nowrap; }
 .list tbody th { font-weight: 600; white-space: nowrap; }
 .list .figure { text-align: right; white-space: nowrap; padding-right: 1.5rem; }
 .narrow { max-width: 30rem; }
 .list .wide { min-width: 14rem; }
+.list .notes { min-width: 10rem; }
+.list .short { white-space: nowrap; }
 .list .key { font-weight: 400; color: var(--quiet); font-size: .8125rem; white-space: nowrap; }
 .keys { margin: .25rem 0 0; padding: 0; list-style: none; font-size: .875rem; }
 
@@ -148,15 +152,16 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--rule);
 }
 @media (max-width: 37.49rem) {
   .reasons li { grid-template-columns: 1fr; }
-  .reasons .badge { justify-self: start; }
-  .facts { grid-template-columns: repeat(2, 1fr); gap: 1rem; }
+  .facts { grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: 1rem; }
+  .facts dd { font-size: 1rem; }
 }
 @media print {
   body { padding: 0; max-width: none; font-size: 10pt; }
   a { color: inherit; text-decoration: none; }
   section { margin-top: 1.5rem; }
   .scroll { overflow: visible; }
-  .months { grid-template-columns: repeat(6, 1fr); }
+  .months { grid-template-columns: repeat(4, 1fr); }
+  .drawing { min-width: 0; }
   .charts { grid-template-columns: repeat(3, 1fr); }
   .badge, .verdict, .month td, .swatch { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .verdict, .facts, .month, .chart, .reasons li, .names li, tr { break-inside: avoid; }
@@ -330,7 +335,7 @@ not read
 <td>{{ time(test.of) }}</td>
 <td class="figure">{{ test.rto }}</td>
 <td class="figure">{{ test.rpo }}</td>
-<td>{{ test.level }}</td>
+<td class="short">{{ test.level }}</td>
 </tr>
 {% endfor %}
 </tbody>
@@ -364,8 +369,8 @@ valid
 <td class="figure">{{ backup.size }}</td>
 <td class="figure">{{ backup.duration }}</td>
 <td class="figure">{{ backup.rows }}</td>
-<td>{{ backup.tested }}</td>
-<td>{{ backup.notes|join(", ") }}</td>
+<td class="short">{{ backup.tested }}</td>
+<td class="notes">{{ backup.notes|join(", ") }}</td>
 </tr>
 {% endfor %}
 </tbody>

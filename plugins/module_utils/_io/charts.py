@@ -87,7 +87,7 @@ class Charts:
         axes.margins(x=0.02)
         axes.yaxis.set_major_locator(self._ticker.MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
         axes.yaxis.set_major_formatter(self._ticker.FuncFormatter(lambda value, _place: f"{value:,.4g} {unit}" if value else "0"))
-        locator = self._dates.AutoDateLocator(tz=zone, minticks=3, maxticks=5)
+        locator = self._dates.AutoDateLocator(tz=zone, minticks=3, maxticks=6)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(self._ticker.FuncFormatter(lambda value, _place: self._date(value, axes, zone)))
         axes.tick_params(length=0, labelcolor=_COLOUR["ink-text"], labelsize=_FONT_SIZE, pad=6)
