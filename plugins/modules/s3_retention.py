@@ -122,6 +122,12 @@ options:
       - Archives of ours without a manifest, and records whose backup is gone, are deleted when they are older than this.
     type: str
     default: 48h
+  require_restore_test:
+    description:
+      - How recently a backup of a name must have passed a restore test (M(workon.postgresql_backup.pg_restore_test)) for any of that name to go,
+        such as V(35d). Where none has, nothing is deleted and a warning says so.
+      - With it the newest backup that has passed one stays, whatever the rules say.
+    type: str
   purge_versions:
     description:
       - In a bucket that keeps versions deletions only hide. With this, hidden backups that the same policy lets go are removed for good,
