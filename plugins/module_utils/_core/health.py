@@ -351,7 +351,7 @@ def _size(scene: _Scene) -> t.Iterator[Reason]:
 def _size_delta(scene: _Scene) -> t.Iterator[Reason]:
     newest, median = scene.newest, _median_size(scene)
     delta, limit = _delta(newest.manifest.size if newest else None, median), scene.thresholds.max_size_delta
-    if newest is None or median is None or delta is None or not limit or abs(delta) * 100 <= limit:
+    if newest is None or median is None or delta is None or not _differs(newest.manifest.size, median, limit):
         return
     yield Reason(
         _verdict_of(delta),
@@ -389,7 +389,7 @@ def _rows_of(rule: CriticalTable, newest: _Taken, before: t.Sequence[_Taken]) ->
     counted = [found for each in before if (found := _rows_or_none(rule.table, each)) is not None]
     median = _median(counted)
     delta = _delta(rows, median)
-    if median is not None and delta is not None and rule.max_row_delta and abs(delta) * 100 > rule.max_row_delta:
+    if median is not None and delta is not None and _differs(rows, median, rule.max_row_delta):
         yield Reason(
             _verdict_of(delta),
             "rows",
@@ -520,7 +520,7 @@ def _what_there_is(scene: _Scene) -> str:
     """Say what there is instead of a valid regular backup."""
     counts = {
         "that cannot be restored": len(scene.invalid) + len(scene.catalog.broken),
-        "archives without a manifest": len(scene.catalog.orphans),
+        "without a manifest": len(scene.catalog.orphans),
         "taken before a restore or of an incident, which do not count": scene.valid,
         "dated in the future": len(scene.future),
     }
@@ -559,6 +559,11 @@ def _median_size(scene: _Scene) -> float | None:
 def _delta(number: int | None, median: float | None) -> float | None:
     """Return by which part of the median a number differs from it."""
     return None if number is None or not median else number / median - 1
+
+
+def _differs(number: int, median: float, percent: int) -> bool:
+    """Say whether a number differs from the median by more than so many percent (0: no limit). Without dividing, so that just 30 % are not more."""
+    return bool(percent) and abs(number - median) * 100 > percent * median
 
 
 def _rows_in(table: str, taken: _Taken) -> int:

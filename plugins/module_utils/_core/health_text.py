@@ -87,7 +87,7 @@ def _worst_sentence(health: Health) -> str:
 
 
 def _in_one_line(text: str) -> str:
-    return re.sub(r"[\x00-\x1f\x7f\u2028\u2029]+", " ", text)
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
 
 
 def _perfdata(each: NameHealth, thresholds: Thresholds, now: dt.datetime) -> t.Iterator[str]:
