@@ -124,14 +124,14 @@ class GoingRow:
 
 @dataclasses.dataclass(frozen=True)
 class Outlook:
-    """What retention would do next. ``more`` are those that go and are not in ``going``; ``refusal`` is why it would do nothing."""
+    """What retention would do next. ``more`` are those that go and are not in ``going``; ``refusals`` are why it would do nothing."""
 
     policy: str
     going: tuple[GoingRow, ...]
     more: int
     freed: str
     staying: int
-    refusal: str | None
+    refusals: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -471,14 +471,21 @@ def _outlook(look: Look, policy: Policy, entries: t.Sequence[Entry], wishes: Wis
         more=len(going) - len(shown),
         freed=human_size(sum(entry.size or 0 for entry in going)),
         staying=len(entries) - len(going),
-        refusal=share_refusal(look.health.name, entries, policy),
+        refusals=tuple(filter(None, (share_refusal(look.health.name, entries, policy), _untested(entries)))),
     )
+
+
+def _untested(entries: t.Sequence[Entry]) -> str | None:
+    """Return the sentence of a policy that lets nothing go because no restore was tested: it stands beside every backup, and once says it."""
+    return next((reason for entry in entries for reason in entry.reasons if reason.startswith("require_restore_test:")), None)
 
 
 def _policy_in_words(policy: Policy) -> str:
     rules = [f"keep_within {policy.keep_within.text}"] if policy.keep_within else []
     rules += [f"{option} {count if count >= 0 else 'all'}" for option, count in policy.counts().items() if count]
-    return ", ".join([*rules, f"min_keep {policy.min_keep}", f"keep_safety {policy.keep_safety.text}"])
+    rules += [f"min_keep {policy.min_keep}", f"keep_safety {policy.keep_safety.text}"]
+    rules += [f"require_restore_test {policy.require_restore_test.text}"] if policy.require_restore_test else []
+    return ", ".join(rules)
 
 
 def _troubles(catalog: Catalog, limit: int) -> tuple[Trouble, ...]:

@@ -411,9 +411,9 @@ valid
 <p>Nothing. {{ number(outlook.staying) }} {{ "backup stays" if outlook.staying == 1 else "backups stay" }}.</p>
 {% endif %}
 <p class="small quiet">Policy: {{ outlook.policy }}.</p>
-{% if outlook.refusal %}
-<p class="small">{{ badge("warning", "Would be refused") }} {{ outlook.refusal }}</p>
-{% endif %}
+{% for refusal in outlook.refusals %}
+<p class="small">{{ badge("warning", "Held back") }} {{ refusal }}</p>
+{% endfor %}
 {% if count %}
 <details{% if count <= 5 %} open{% endif %}>
 <summary>{{ "The " ~ outlook.going|length ~ " oldest, and why" if outlook.more else "Which, and why" }}</summary>

@@ -76,7 +76,7 @@ def publish(report: Report, path: str, *, check_mode: bool) -> dict[str, t.Any]:
     if before and not is_report(before):
         raise BackupError(f"{path} holds something that is no report of this module, so it was not replaced. Set path to another file, or remove that one.")
     if not check_mode:
-        replace_text(path, page, "path")
+        replace_text(path, page, "path", mode=None)
     changed = before is None or settled(before) != settled(page)
     result: dict[str, t.Any] = {
         "changed": changed,
@@ -110,7 +110,7 @@ def _look(name: str, request: ReportRequest, store: Store, now: dt.datetime, ske
         return Look(unknown(name, error.message))
     health = judge(name, catalog, tests.by_archive, request.thresholds, now, prefix=store.prefix, clock_skew=skew, unreadable=tests.problems)
     policy = request.wishes.policy
-    entries = decide(name, catalog, policy, now, prefix=store.prefix, held=held) if policy else None
+    entries = decide(name, catalog, policy, now, prefix=store.prefix, held=held, tested=tests.passed(catalog.backups)) if policy else None
     return Look(health, catalog, tests.by_archive, entries)
 
 
