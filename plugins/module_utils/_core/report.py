@@ -221,8 +221,8 @@ class Wishes:
 
 def compose(looks: t.Sequence[Look], wishes: Wishes, now: dt.datetime, *, location: str, prefix: str) -> Report:
     """Return the page on what was found, the worst first."""
-    health = combine([look.health for look in looks], now=now, destination=location)
     ordered = sorted(looks, key=lambda look: SEVERITY.index(look.health.verdict), reverse=True)
+    health = combine([look.health for look in ordered], now=now, destination=location)
     return Report(
         title=wishes.title,
         location=location,

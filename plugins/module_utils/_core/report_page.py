@@ -72,7 +72,10 @@ p { margin: .25rem 0; max-width: 46rem; text-wrap: pretty; }
 .verdict .headline { margin-top: .125rem; }
 
 .reasons { list-style: none; margin: .75rem 0 0; padding: 0; }
-.reasons li { display: grid; grid-template-columns: 6.5rem 1fr; gap: .25rem .75rem; align-items: start; padding: .5rem 0; border-top: 1px solid var(--rule); max-width: 58rem; }
+.reasons li {
+  display: grid; grid-template-columns: 6.5rem 1fr; gap: .25rem .75rem; align-items: start; padding: .5rem 0;
+  border-top: 1px solid var(--rule); max-width: 58rem;
+}
 .reasons .badge { justify-self: start; margin-top: .0625rem; }
 .reasons li:last-child { border-bottom: 1px solid var(--rule); }
 .names { list-style: none; margin: 1.25rem 0 0; padding: 0; }
@@ -94,7 +97,10 @@ h2 .badge { margin-left: .5rem; }
 .facts dd.small { font-size: .875rem; font-weight: 400; color: var(--quiet); }
 
 .months { display: grid; grid-template-columns: repeat(2, 1fr); gap: 1.125rem 1rem; align-items: start; }
-.month { width: 100%; border-collapse: separate; border-spacing: 2px; table-layout: fixed; font-size: .6875rem; line-height: 1.15; text-align: center; white-space: nowrap; }
+.month {
+  width: 100%; border-collapse: separate; border-spacing: 2px; table-layout: fixed; font-size: .6875rem; line-height: 1.15;
+  text-align: center; white-space: nowrap;
+}
 .month caption { text-align: left; font-size: .8125rem; line-height: 1.35; padding: 0 2px .25rem; color: var(--quiet); }
 .month caption b { display: block; font-size: .875rem; font-weight: 600; color: var(--text); }
 .month th { padding: 0 0 .125rem; font-weight: 400; color: var(--quiet); }
