@@ -37,6 +37,9 @@ def test_the_life_of_a_database(whole_ansible: AnsibleRunner, database: Database
     assert "+app_2" in shown
     run("pg_backup", "CHANGED", **both, name="app")
     run("pg_backup_info", "SUCCESS", **bucket.options, restore_point="latest", verify="decode", pg_bin_dir=both["pg_bin_dir"])
+    testing = {**both, "name": "app", "environment": "staging"}
+    run("pg_restore_test", "CHANGED", check=True, **testing)
+    assert '"verdict": "passed"' in run("pg_restore_test", "CHANGED", **testing)
     database.execute("DELETE FROM users WHERE id > 10")
     run("pg_database_info", "SUCCESS", **login, **bucket.options, name="app", compare_with="latest")
     restore = {**both, "name": "app", "environment": "staging", "same_database": True}

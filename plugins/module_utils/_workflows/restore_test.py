@@ -38,7 +38,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan, RestorePlanner, RestoreRequest
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_shadow import Shadow, ShadowLoader
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import Source, find_source, open_archive
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import OpenedArchive, Source, find_source, open_archive
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_test_records import keep_record
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_verdicts import require_checks, require_proof
 
@@ -140,9 +140,11 @@ class _Trial:
             self._refuse(sessions)
             if not planning:
                 self._sweep(sessions)
-            if self._private:
-                self._create_roles(sessions.any, server.major)
             began = time.monotonic()
+            # Before the plan, to which an archive that cannot be opened is one refusal among others.
+            opened = open_archive(self._source, server.major, programs.find_clients(self._request.restore.pg_bin_dir), self._surroundings.redact)
+            if self._private:
+                self._create_roles(sessions.any, opened)
             plan = self._plan(sessions, planning=planning)
             self._findings.notes += plan.notes
             try:
@@ -205,10 +207,8 @@ class _Trial:
                 databases.drop_copy(session, found.oid, found.name)
                 self._findings.dropped.append(found.name)
 
-    def _create_roles(self, session: Session, server_major: int) -> None:
+    def _create_roles(self, session: Session, opened: OpenedArchive) -> None:
         """Give a private server the roles that the archive names, so that owners, privileges and policies are restored, too."""
-        surroundings = self._surroundings
-        opened = open_archive(self._source, server_major, programs.find_clients(self._request.restore.pg_bin_dir), surroundings.redact)
         named = {*opened.demands.roles, *opened.demands.owners, *opened.demands.definition_roles, *opened.contents.large_object_owners, *self._manifest.roles}
         owner = self._manifest.database.get("owner")
         for role in sorted({*named, *([owner] if owner else [])} - target_facts.read_role_names(session) - {"public"}):
