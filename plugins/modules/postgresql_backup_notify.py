@@ -325,7 +325,7 @@ def main() -> None:
             require_all(message, deliveries)
         result = notification_result(message, deliveries)
         problems = [f"Not sent by {each.channel}: {each.problem}" for each in deliveries if each.verdict == "failed"]
-        return secrets.redact_value({**result, "warnings": problems})
+        return {**result, "warnings": [secrets.redact(problem) for problem in problems]}
 
     run_module(module, work)
 

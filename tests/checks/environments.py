@@ -45,7 +45,7 @@ class Environment:
 
 
 def _ansible(series: str, *pythons: str) -> Environment:
-    return Environment(f"ansible-{series}", (f"ansible-core~={series}.0", *_LIBRARIES, *_TESTING, "pytest-xdist"), pythons)
+    return Environment(f"ansible-{series}", (f"ansible-core~={series}.0", *_LIBRARIES, *_TESTING, "aiosmtpd", "pytest-xdist"), pythons)
 
 
 OLDEST = _ansible("2.18", "3.11", "3.12", "3.13")

@@ -275,7 +275,7 @@ def _document(message: Message) -> dict[str, t.Any]:
         "event": message.event,
         "summary": message.summary,
         "text": message.text,
-        "details": dictmessage.details,
+        "details": dict(message.details),
         "contacts": [asdict(each) for each in message.contacts],
         "message": message.whole,
     }

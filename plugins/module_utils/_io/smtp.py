@@ -34,7 +34,9 @@ def send_mail(mail: Mail, timeout: float) -> None:
                     connection.login(mail.username, mail.password)
                 refused = connection.send_message(_written(mail), mail.sender, mail.recipients)
             except smtplib.SMTPServerDisconnected as error:
-                raise TimeoutError if limit.is_set() else error from error
+                if limit.is_set():
+                    raise TimeoutError from error
+                raise
     except smtplib.SMTPRecipientsRefused as error:
         raise _refused(server, error.recipients) from error
     except smtplib.SMTPAuthenticationError as error:
@@ -44,7 +46,10 @@ def send_mail(mail: Mail, timeout: float) -> None:
     except smtplib.SMTPNotSupportedError as error:
         raise NotDelivered(f"{server} does not offer what was asked for: {str(error).rstrip('.')}. Set mail.tls, mail.username to what it has.") from error
     except smtplib.SMTPServerDisconnected as error:
-        raise NotDelivered(f"{server} hung up.", again=True) from error
+        # The library says so of a timeout, too.
+        cause = error.__context__
+        said = network_sentence(cause, timeout) if isinstance(cause, TimeoutError) else "hung up."
+        raise NotDelivered(f"{server} {said}", again=True) from error
     except smtplib.SMTPException as error:
         raise NotDelivered(f"{server} did not take the mail: {str(error).rstrip('.')}.") from error
     except OSError as error:
