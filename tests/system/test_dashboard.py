@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.health import STATES
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.health_text import _METRICS, _PREFIX, EXIT_CODES
 from harness.paths import CHECKOUT
 from harness.promtool import promtool
 
@@ -85,3 +87,18 @@ def test_thresholds_in_colour_are_those_of_the_alerts() -> None:
     for number, rule in ((90000, "25 * 3600"), (108000, "30 * 3600"), (35 * 86400, "35 * 86400"), (10800, "3 * 3600"), (0.5, "0.5")):
         assert f"> {rule}\n" in rules
         assert any(step["value"] == number for panel in _PANELS for step in panel["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", [])), rule
+
+
+def test_every_metric_is_one_that_the_module_writes() -> None:
+    asked = set(_METRIC.findall(json.dumps(list(_expressions())) + _rules()))
+    written = {f"{_PREFIX}{metric.name}" for metric in _METRICS}
+    assert asked <= written
+    # And what it writes is shown.
+    assert written <= asked
+
+
+def test_every_state_is_one_that_the_module_writes() -> None:
+    found = set(re.findall(r'state="(\w+)"', _rules()))
+    assert found == {"valid", "invalid", "broken", "future"}
+    assert found < set(STATES)
+    assert (EXIT_CODES["warning"], EXIT_CODES["critical"], EXIT_CODES["unknown"]) == (1, 2, 3)
