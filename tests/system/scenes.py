@@ -125,9 +125,10 @@ class Database:
             cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
             yield lambda: cursor.execute("COMMIT")
 
-    def wait_for_session(self, condition: str, *, seconds: float = 30.0) -> int:
-        """Wait until a session of this database meets a condition on pg_stat_activity; return its process id."""
-        query = f"SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND ({condition})"
+    def wait_for_session(self, condition: str, *, seconds: float = 30.0, database: str | None = None) -> int:
+        """Wait until a session meets a condition on pg_stat_activity, and return its process id: one of this database, or of any that is LIKE ``database``."""
+        where = f"datname LIKE '{database}'" if database else "datname = current_database()"
+        query = f"SELECT pid FROM pg_stat_activity WHERE {where} AND pid <> pg_backend_pid() AND ({condition})"
 
         def probe() -> int:
             found = self.rows(query)

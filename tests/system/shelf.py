@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import dump_manifest, format_time
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.naming import restore_test_key
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_test_record import dump_record
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.retention import Policy
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Pruner
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store as OpenStore
@@ -21,7 +23,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
     carry_out,
     plan_retention,
 )
-from ansible_collections.workon.postgresql_backup.tests.unit.facts import manifest
+from ansible_collections.workon.postgresql_backup.tests.unit.facts import manifest, restore_test
 from system.scenes import Folder, Store, opened
 
 ARCHIVE = b"x" * 1000
@@ -51,6 +53,14 @@ class Shelf:
             facts = manifest(**{"key": key, "name": name, **times, **changes})
             self.write(f"{key}.manifest.json", dump_manifest(facts), age)
         return key
+
+    def record(self, key: str, age: dt.timedelta = HOUR, **changes: Any) -> str:
+        """Put the record of a restore test that passed at this age beside a backup, and return the record's key."""
+        moment = format_time(self.now - age)
+        facts = restore_test(**{"key": key, "started_at": moment, "finished_at": moment, **changes})
+        record_key = restore_test_key(key, self.now - age)
+        self.write(record_key, dump_record(facts), age)
+        return record_key
 
     def write(self, key: str, content: bytes, age: dt.timedelta) -> None:
         """Put an object, in a directory with its age."""

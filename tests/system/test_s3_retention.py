@@ -609,3 +609,18 @@ def test_a_hundred_thousand_objects_beside_it_cost_nothing(run: Run, files: Buck
         assert len(proxy.requests) - seen < 25
     assert set(bucket.server.keys(bucket.name, "app_")) == set(pair(*keys[:3]))
     assert sum(1 for dummy in directory.iterdir()) == 100_000 + 6
+
+
+def test_only_what_is_proved_lets_others_go(run: Run, shelf: Shelf) -> None:
+    store = shelf.store
+    keys = [shelf.put(hours * HOUR) for hours in range(6)]
+    unproved = run(store, keep_last=2, min_keep=1, max_delete_percent=100, require_restore_test="35d")
+    assert (unproved["changed"], store.listing()) == (False, sorted(pair(*keys)))
+    (alarm,) = unproved["alarms"]
+    assert keys[0] in alarm
+    assert "no backup has passed a restore test in the last 35d" in alarm
+
+    passed, failed, strange = shelf.record(keys[4]), shelf.record(keys[3], verdict="failed", reasons=["Row lost."]), shelf.record(keys[2], backup_id="another")
+    proved = run(store, keep_last=2, min_keep=1, max_delete_percent=100, require_restore_test="35d")
+    assert store.listing() == sorted([*pair(keys[0], keys[1], keys[4]), passed])
+    assert {failed, strange} <= set(proved["deleted"])

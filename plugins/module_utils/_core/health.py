@@ -30,7 +30,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.swe
 Verdict = t.Literal["ok", "warning", "critical", "unknown"]
 # From good to bad. What is not known may hide anything, so it outranks a warning; but a disaster that is certain has to be seen to, whatever else is
 # not known. With nothing judged at all nothing is known.
-_SEVERITY: tuple[Verdict, ...] = ("ok", "warning", "unknown", "critical")
+SEVERITY: tuple[Verdict, ...] = ("ok", "warning", "unknown", "critical")
 
 Check = t.Literal["store", "clock", "age", "size", "size_delta", "rows", "restore_test", "broken", "orphan", "unfinished", "future"]
 CHECKS: tuple[Check, ...] = ("store", "clock", "age", "size", "size_delta", "rows", "restore_test", "broken", "orphan", "unfinished", "future")
@@ -45,7 +45,7 @@ DEFAULT_RESTORE_TEST_AGE = Duration("35d", days=35)
 def worst(verdicts: t.Iterable[Verdict]) -> Verdict:
     """Return the verdict that all of them together come to: critical before unknown before warning before ok, and unknown for none."""
     found = list(verdicts)
-    return max(found, key=_SEVERITY.index) if found else "unknown"
+    return max(found, key=SEVERITY.index) if found else "unknown"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -504,7 +504,7 @@ _CHECKS: tuple[t.Callable[[_Scene], t.Iterator[Reason]], ...] = (
 
 
 def _worst_first(reasons: t.Iterable[Reason]) -> tuple[Reason, ...]:
-    return tuple(sorted(reasons, key=lambda reason: -_SEVERITY.index(reason.verdict)))
+    return tuple(sorted(reasons, key=lambda reason: -SEVERITY.index(reason.verdict)))
 
 
 def _verdict_of(delta: float) -> Verdict:

@@ -54,6 +54,7 @@ def choose_ownership(wanted: str, roles: Roles, role_map: t.Mapping[str, str], *
     """Return the way to set owners and privileges, or raise the sentence that says which roles are in the way.
 
     ``auto`` takes those of the archive where every role exists and may be set, else those of the live database; either way no role loses what it may do.
+    ``where_possible`` takes those of the archive, too, else gives everything to whoever restores.
     """
     if wanted == "operator":
         return Ownership("operator", "asked for")
@@ -75,6 +76,8 @@ def choose_ownership(wanted: str, roles: Roles, role_map: t.Mapping[str, str], *
         )
         if part
     )
+    if wanted == "where_possible":
+        return Ownership("operator", problem)
     if wanted == "auto" and not role_map and target_exists:
         return Ownership("live", f"{problem}, so owners and privileges are those of the live database")
     raise BackupError(

@@ -51,6 +51,7 @@ class Policy:
     pinned_labels: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     abort_uploads_after: Duration = dataclasses.field(default_factory=lambda: Duration("24h", hours=24))
     orphan_grace: Duration = dataclasses.field(default_factory=lambda: Duration("48h", hours=48))
+    require_restore_test: Duration | None = None
 
     def counts(self) -> dict[str, int]:
         """Return the rules that count, by option."""
@@ -99,13 +100,18 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """Everything a decision rests on. ``candidates`` are newest first; ``anchor`` is the moment from which age counts (None: there is none)."""
+    """Everything a decision rests on. ``candidates`` are newest first; ``anchor`` is the moment from which age counts (None: there is none).
+
+    ``tested`` is when each key last passed a restore test; ``untested`` says that none has passed one as recently as the policy requires.
+    """
 
     name: str
     policy: Policy
     candidates: tuple[Candidate, ...]
     anchor: dt.datetime | None
     held: t.Mapping[str, str]
+    tested: t.Mapping[str, dt.datetime]
+    untested: bool
 
     def of(self, place: str) -> list[Candidate]:
         return [candidate for candidate in self.candidates if candidate.place == place]
@@ -137,14 +143,26 @@ def check_policy(policy: Policy) -> Policy:
     return policy
 
 
-def decide(name: str, catalog: Catalog, policy: Policy, now: dt.datetime, *, prefix: str, held: t.Mapping[str, str]) -> list[Entry]:
-    """Return every backup of the catalog with its verdict, newest first. ``held`` has reasons from outside why a key must stay."""
-    scene = look(name, catalog.backups, policy, now, prefix=prefix, held=held)
+def decide(
+    name: str,
+    catalog: Catalog,
+    policy: Policy,
+    now: dt.datetime,
+    *,
+    prefix: str,
+    held: t.Mapping[str, str],
+    tested: t.Mapping[str, dt.datetime] | None = None,
+) -> list[Entry]:
+    """Return every backup of the catalog with its verdict, newest first.
+
+    ``held`` has reasons from outside why a key must stay, ``tested`` the moment at which each key last passed a restore test.
+    """
+    scene = look(name, catalog.backups, policy, now, prefix=prefix, held=held, tested=tested or {})
     reasons: dict[str, list[str]] = {}
     for speak in (*RULES, *PROTECTIONS):
         for key, reason in speak(scene):
             reasons.setdefault(key, []).append(reason)
-    return [_entry(candidate, reasons.get(candidate.key, []), policy) for candidate in scene.candidates]
+    return [_entry(candidate, reasons.get(candidate.key, []), scene) for candidate in scene.candidates]
 
 
 def share_refusal(name: str, entries: t.Sequence[Entry], policy: Policy) -> str | None:
@@ -160,13 +178,26 @@ def share_refusal(name: str, entries: t.Sequence[Entry], policy: Policy) -> str 
     )
 
 
-def look(name: str, backups: t.Iterable[Backup], policy: Policy, now: dt.datetime, *, prefix: str, held: t.Mapping[str, str]) -> Scene:
+def look(
+    name: str,
+    backups: t.Iterable[Backup],
+    policy: Policy,
+    now: dt.datetime,
+    *,
+    prefix: str,
+    held: t.Mapping[str, str],
+    tested: t.Mapping[str, dt.datetime],
+) -> Scene:
     """Give every backup its place, and find the moment from which age counts."""
     newest_first = sorted(backups, key=lambda backup: (backup.started, backup.key), reverse=True)
     placed = [_place(backup, now, name, prefix) for backup in newest_first]
     # The oldest of a backup's times here, the newest where its age is judged: whichever of them is wrong, more is kept.
     anchor = max((min(candidate.oldest, now) for candidate in placed if candidate.place == "regular"), default=None)
-    scene = Scene(name, policy, (), anchor, held)
+    valid = {candidate.key for candidate in placed if candidate.place not in ("invalid", "stranger")}
+    passed = {key: moment for key, moment in tested.items() if key in valid}
+    required = policy.require_restore_test
+    untested = required is not None and max(passed.values(), default=_EVER) < required.before(now, policy.zone)
+    scene = Scene(name, policy, (), anchor, held, passed, untested)
     limit = scene.limit(policy.keep_safety)
     return dataclasses.replace(scene, candidates=tuple(_settled(candidate, limit) for candidate in placed))
 
@@ -322,6 +353,19 @@ def _protect_pinned(scene: Scene) -> _Reasons:
                     yield candidate.key, f"It is pinned by its label {label}: {value}."
 
 
+def _protect_tested(scene: Scene) -> _Reasons:
+    if scene.policy.require_restore_test:
+        for candidate in [found for found in scene.candidates if found.key in scene.tested][:1]:
+            yield candidate.key, f"It is the newest that has passed a restore test ({format_time(scene.tested[candidate.key])})."
+
+
+def _protect_untested(scene: Scene) -> _Reasons:
+    duration = scene.policy.require_restore_test
+    if duration and scene.untested:
+        for candidate in scene.candidates:
+            yield candidate.key, f"require_restore_test: no backup has passed a restore test in the last {duration.text}, so none goes. Run pg_restore_test."
+
+
 def _protect_held(scene: Scene) -> _Reasons:
     for candidate in scene.candidates:
         if candidate.key in scene.held:
@@ -338,23 +382,27 @@ PROTECTIONS: tuple[t.Callable[[Scene], _Reasons], ...] = (
     _protect_safety,
     _protect_incident,
     _protect_pinned,
+    _protect_tested,
+    _protect_untested,
     _protect_held,
 )
 
 
-def _entry(candidate: Candidate, reasons: list[str], policy: Policy) -> Entry:
+def _entry(candidate: Candidate, reasons: list[str], scene: Scene) -> Entry:
     backup = candidate.backup
+    newest = scene.of("regular")[:1]
     verdict: Verdict = "delete" if not reasons else "ignore" if candidate.place in ("invalid", "stranger") else "keep"
     return Entry(
         kind="backup",
         name=backup.name,
         key=backup.key,
         verdict=verdict,
-        reasons=tuple(reasons) or (_why_not_kept(candidate, policy),),
+        reasons=tuple(reasons) or (_why_not_kept(candidate, scene.policy),),
         dated=backup.started,
         size=backup.size,
         keys=(naming.manifest_key(backup.key), backup.key),
-        alarm=candidate.place in ("invalid", "future", "doubtful"),
+        # Once is enough to say that nothing was tested.
+        alarm=candidate.place in ("invalid", "future", "doubtful") or (scene.untested and candidate in newest),
     )
 
 

@@ -201,6 +201,19 @@ class Program:
         self._drain.join(_SECONDS_TO_END)
         return status
 
+    @property
+    def ended(self) -> bool:
+        """Whether the program has ended."""
+        return self._process.poll() is not None
+
+    def ask_to_end(self, number: signal.Signals, seconds: float) -> bool:
+        """Send a signal that means to end, and say whether the program did within this time."""
+        if not self.ended:
+            self._signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
+        return self.ended
+
     def kill(self) -> None:
         """End the program and everything it started."""
         if self._process.poll() is not None:

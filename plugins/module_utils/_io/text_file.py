@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 import typing as t
 
@@ -26,10 +27,12 @@ def read_text(path: str, option: str) -> str | None:
             return None
 
 
-def replace_text(path: str, text: str, option: str, *, mode: int = 0o644) -> None:
-    """Put a text into a file whose folder exists, in one step."""
+def replace_text(path: str, text: str, option: str, *, mode: int | None = 0o644) -> None:
+    """Put a text into a file whose folder exists, in one step. Without a mode it keeps that of the file it replaces; a new one gets 0644."""
     folder, base_name = os.path.split(os.path.abspath(path))
     with _translated("write", path, option):
+        if mode is None:
+            mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else 0o644
         # With an ending of its own, so that nobody reads it for the file.
         descriptor, draft = tempfile.mkstemp(prefix=f".{base_name}.", suffix=".tmp", dir=folder)
         try:

@@ -15,7 +15,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.ret
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.timezones import find_timezone
 
 _COUNTS = ("keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly")
-_DURATIONS = ("keep_within", "keep_safety", "keep_incident", "abort_uploads_after", "orphan_grace")
+_DURATIONS = ("keep_within", "keep_safety", "keep_incident", "abort_uploads_after", "orphan_grace", "require_restore_test")
 
 POLICY_SPEC: dict[str, dict[str, t.Any]] = {
     "keep_within": {"type": "str"},
@@ -28,6 +28,7 @@ POLICY_SPEC: dict[str, dict[str, t.Any]] = {
     "pinned_labels": {"type": "dict", "default": {}},
     "abort_uploads_after": {"type": "str", "default": "24h"},
     "orphan_grace": {"type": "str", "default": "48h"},
+    "require_restore_test": {"type": "str"},
 }
 
 

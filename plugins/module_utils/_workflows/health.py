@@ -13,7 +13,7 @@ import datetime as dt
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import manifests_to_read, read_catalog
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import Catalog, manifests_to_read, read_catalog
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.health import (
     Health,
@@ -29,7 +29,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.hea
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.text_file import read_text, replace_text
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.catalog import read_manifests
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_test_records import load_restore_tests
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_test_records import RestoreTests, load_restore_tests
 
 _TEXTFILE = "prometheus_textfile"
 _TEXTFILE_SUFFIX = ".prom"
@@ -98,13 +98,18 @@ def report(request: HealthRequest, health: Health, *, check_mode: bool) -> dict[
     return result
 
 
-def _examine_name(name: str, thresholds: Thresholds, store: Store, now: dt.datetime, skew: float | None) -> NameHealth:
+def read_name(name: str, store: Store) -> tuple[Catalog, RestoreTests]:
+    """Return what a verdict on a name rests on."""
     starts_with = f"{name}_"
+    objects = store.list_objects(starts_with, deep=True)
+    manifests = read_manifests(store, manifests_to_read(objects, store.prefix, name))
+    catalog = read_catalog(objects, manifests, store.list_unfinished(starts_with), prefix=store.prefix, name=name)
+    return catalog, load_restore_tests(store, name, objects)
+
+
+def _examine_name(name: str, thresholds: Thresholds, store: Store, now: dt.datetime, skew: float | None) -> NameHealth:
     try:
-        objects = store.list_objects(starts_with, deep=True)
-        manifests = read_manifests(store, manifests_to_read(objects, store.prefix, name))
-        catalog = read_catalog(objects, manifests, store.list_unfinished(starts_with), prefix=store.prefix, name=name)
-        tests = load_restore_tests(store, name, objects)
+        catalog, tests = read_name(name, store)
     except BackupError as error:
         return unknown(name, error.message)
     return judge(name, catalog, tests.by_archive, thresholds, now, prefix=store.prefix, clock_skew=skew, unreadable=tests.problems)

@@ -18,7 +18,7 @@ Progress = t.Callable[[str, int, int], None]
 """Called as ``progress(step, done, total)``; ``total`` is 0 where it is not known."""
 
 
-_UNDONE = {"backup": "nothing was published", "restore": "the live database was not touched"}
+_UNDONE = {"backup": "nothing was published", "restore": "the live database was not touched", "restore test": "its copy was dropped"}
 
 
 def silent(step: str, done: int, total: int) -> None:

@@ -124,9 +124,12 @@ class RestorePlan:
 class RestorePlanner:
     """Makes one plan, in two steps: all that is cheap, whose refusals are reported together; then the archive, read to its end."""
 
-    def __init__(self, request: RestoreRequest, sessions: RestoreSessions, store: Store | None, store_for: StoreFor, restore_id: str) -> None:
+    def __init__(
+        self, request: RestoreRequest, sessions: RestoreSessions, store: Store | None, store_for: StoreFor, restore_id: str, *, source: Source | None = None
+    ) -> None:
+        """``source`` is the archive where it was found already."""
         self._request, self._sessions, self._store, self._store_for = request, sessions, store, store_for
-        self._restore_id = restore_id
+        self._restore_id, self._source = restore_id, source
         self._attempts = Attempts()
 
     def plan(self, now: dt.datetime, *, planning: bool, redact: Redact, limit: TimeLimit, progress: Progress) -> RestorePlan:
@@ -138,7 +141,7 @@ class RestorePlanner:
         check_server_version(target.server.version_num, target.server.version)
         self._refuse_target(target)
         installed = attempts.call(lambda: programs.find_clients(request.pg_bin_dir))
-        source = attempts.call(lambda: find_source(request.backup, request.name, self._store, self._store_for))
+        source = self._source or attempts.call(lambda: find_source(request.backup, request.name, self._store, self._store_for))
         opened = attempts.call(lambda: open_archive(source, target.server.major, installed, redact)) if source and installed is not None else None
         if source is None or opened is None:
             attempts.raise_refusals()

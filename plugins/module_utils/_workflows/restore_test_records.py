@@ -9,10 +9,11 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import StoredObject
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import Backup, StoredObject
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import parse_time
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_test_record import RecordError, RestoreTest, dump_record, load_record
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store
@@ -25,6 +26,15 @@ class RestoreTests:
 
     by_archive: t.Mapping[str, t.Sequence[RestoreTest]]
     problems: tuple[str, ...]
+
+    def passed(self, backups: t.Iterable[Backup]) -> dict[str, dt.datetime]:
+        """Return when each of these very backups last passed a test, by key."""
+        found = {}
+        for backup in backups:
+            moments = [test.finished for test in self.by_archive.get(backup.key, ()) if test.passed and test.is_of(backup.manifest)]
+            if moments:
+                found[backup.key] = max(moments)
+        return found
 
 
 def load_restore_tests(store: Store, name: str, objects: t.Iterable[StoredObject] | None = None) -> RestoreTests:

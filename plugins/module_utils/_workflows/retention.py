@@ -28,6 +28,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.swe
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.versions import HiddenVersion
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Pruner, Store, StoreFacts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.catalog import read_manifests, side_by_side
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_test_records import RestoreTests, load_restore_tests
 
 # A restore that was begun this long ago has ended; until then what its journal names is not deleted.
 _RESTORES_LAST = dt.timedelta(days=7)
@@ -98,7 +99,7 @@ def plan_retention(request: RetentionRequest, store: Store, pruner: Pruner, now:
         raise BackupError("No name is given. Set name to the names of the backups that the policy is for.")
     facts = store.probe(store.prefix, write=False)
     _require_clock(facts)
-    held = _named_by_restores(store, now)
+    held = named_by_restores(store, now)
     found = {name: _plan_name(name, request, store, pruner, now, held) for name in names}
     plan = RetentionPlan(
         request=request,
@@ -170,7 +171,7 @@ def _require_clock(facts: StoreFacts) -> None:
         raise RefusedError([refusal])
 
 
-def _named_by_restores(store: Store, now: dt.datetime) -> dict[str, str]:
+def named_by_restores(store: Store, now: dt.datetime) -> dict[str, str]:
     """Return the archives that the journal of a recent restore names, whatever that restore has come to."""
     held: dict[str, str] = {}
     for journal in store.list_objects(naming.RESTORES, deep=True):
@@ -189,15 +190,17 @@ def _plan_name(name: str, request: RetentionRequest, store: Store, pruner: Prune
     manifests = read_manifests(store, manifests_to_read(objects, prefix, name))
     catalog = read_catalog(objects, manifests, store.list_unfinished(starts_with), prefix=prefix, name=name)
     records = records_beside(objects, prefix, name)
+    tests = load_restore_tests(store, name, objects) if policy.require_restore_test else RestoreTests({}, ())
+    tested = tests.passed(catalog.backups)
     backups = [
         dataclasses.replace(entry, keys=(*entry.keys, *(record.key for record in records.get(entry.key, ()))))
-        for entry in decide(name, catalog, policy, now, prefix=prefix, held=held)
+        for entry in decide(name, catalog, policy, now, prefix=prefix, held=held, tested=tested)
     ]
     orphans = [orphan.key for orphan in old_orphans(catalog, policy, now, prefix)]
     ours = {key for key, backup_id in zip(orphans, side_by_side(pruner.backup_id, orphans), strict=True) if backup_id}
     sweeps = decide_sweeps(name, catalog, records, policy, now, prefix=prefix, ours=ours, held=held)
     uploads = [entry for entry in sweeps if entry.kind == "unfinished"]
-    hidden, purges = _plan_purges(name, request, store, pruner, now, held, objects, manifests)
+    hidden, purges = _plan_purges(name, request, store, pruner, now, held, tested, objects, manifests)
     return _OfName(
         objects=objects,
         foreign=len(catalog.foreign),
@@ -225,6 +228,7 @@ def _plan_purges(
     pruner: Pruner,
     now: dt.datetime,
     held: t.Mapping[str, str],
+    tested: t.Mapping[str, dt.datetime],
     objects: t.Sequence[StoredObject],
     manifests: t.Mapping[str, bytes],
 ) -> tuple[list[Entry], list[HiddenVersion]]:
@@ -244,7 +248,7 @@ def _plan_purges(
     catalog = read_catalog([*objects, *unhidden], {**manifests, **read}, [], prefix=store.prefix, name=name)
     entries: list[Entry] = []
     purges: list[HiddenVersion] = []
-    for decided in decide(name, catalog, request.policy, now, prefix=store.prefix, held=held):
+    for decided in decide(name, catalog, request.policy, now, prefix=store.prefix, held=held, tested=tested):
         if decided.key in content and naming.manifest_key(decided.key) in content:
             entry, going = _plan_purge(decided, versions, pruner, now)
             entries.append(entry)

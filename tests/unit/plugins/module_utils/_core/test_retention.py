@@ -22,7 +22,7 @@ from hypothesis.errors import NoSuchExample
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming, retention
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import Backup, Catalog
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.durations import parse_duration
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.durations import Duration, parse_duration
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import format_time
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.retention import Entry, Policy, check_policy, decide, share_refusal
@@ -42,8 +42,14 @@ def backup(started: dt.datetime, *, name: str = "app", problem: str | None = Non
     return Backup(key, name, started, manifest(**{**facts, **changes}), 1000, (problem,) if problem else (), modified or started)
 
 
-def verdicts(backups: t.Iterable[Backup], policy: Policy, now: dt.datetime = NOW, held: dict[str, str] | None = None) -> list[Entry]:
-    return decide("app", Catalog(backups=tuple(backups)), policy, now, prefix="", held=held or {})
+def verdicts(
+    backups: t.Iterable[Backup],
+    policy: Policy,
+    now: dt.datetime = NOW,
+    held: dict[str, str] | None = None,
+    tested: dict[str, dt.datetime] | None = None,
+) -> list[Entry]:
+    return decide("app", Catalog(backups=tuple(backups)), policy, now, prefix="", held=held or {}, tested=tested)
 
 
 def deleted(backups: t.Iterable[Backup], policy: Policy, now: dt.datetime = NOW, held: dict[str, str] | None = None) -> set[str]:
@@ -59,11 +65,13 @@ def kept(backups: t.Iterable[Backup], policy: Policy, now: dt.datetime = NOW) ->
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A catalog, a policy, and what is held from outside."""
+    """A catalog, a policy, what is held from outside, when backups passed a restore test, and how recently one must have."""
 
     backups: tuple[Backup, ...]
     policy: Policy
     held: dict[str, str]
+    tested: dict[str, dt.datetime]
+    required: Duration | None
 
 
 _KINDS = ("scheduled",) * 6 + ("manual", "pre_restore", "pre_restore", "incident", "invalid", "invalid", "pinned", "label", "held", "stranger")
@@ -112,9 +120,17 @@ _policies = st.builds(
     st.sampled_from((None, *_DURATIONS)),
 )
 cases = st.builds(
-    lambda seeds, policy: Case(tuple(build(*seed) for seed in seeds), policy, {build(*seed).key: "A restore reads it." for seed in seeds if seed[1] == "held"}),
+    lambda seeds, policy, tests, required: Case(
+        tuple(build(*seed) for seed in seeds),
+        policy,
+        {build(*seed).key: "A restore reads it." for seed in seeds if seed[1] == "held"},
+        {build(*seed).key: NOW - hours * HOUR for seed, hours in zip(seeds, tests, strict=False) if hours is not None},
+        required,
+    ),
     _seeds,
     _policies,
+    st.lists(st.sampled_from((None, None, 1, 30, 24 * 20, 24 * 50)), max_size=12),
+    st.sampled_from((None, None, *_DURATIONS[2:])),
 )
 
 
@@ -144,7 +160,8 @@ def spread(each: Backup) -> dt.timedelta:
 
 def violations(case: Case) -> set[str]:
     """Return the invariants that a decision breaks."""
-    entries = {entry.key: entry for entry in verdicts(case.backups, case.policy, held=case.held)}
+    policy = dataclasses.replace(case.policy, require_restore_test=case.required)
+    entries = {entry.key: entry for entry in verdicts(case.backups, policy, held=case.held, tested=case.tested)}
     by_key = {each.key: each for each in case.backups}
     gone = {key for key, entry in entries.items() if entry.verdict == "delete"}
     mine = [each for each in case.backups if each.name == "app"]
@@ -161,6 +178,11 @@ def violations(case: Case) -> set[str]:
         broken.add("the newest valid regular backup stays")
     if len(left) < min(case.policy.min_keep, len(regular)):
         broken.add("min_keep valid regular backups stay")
+    passed = [each for each in mine if each.valid and each.key in case.tested]
+    if case.required and passed and max(passed, key=lambda each: each.started).key in gone:
+        broken.add("the newest backup that passed a restore test stays")
+    if case.required and gone and max((case.tested[each.key] for each in passed), default=NOW - 9999 * DAY) < case.required.before(NOW, policy.zone):
+        broken.add("where nothing was tested lately, nothing goes")
     if gone and not certain:
         broken.add("without a sure regular backup nothing goes")
     for key in gone:
@@ -222,6 +244,8 @@ BROKEN_WITHOUT = {
     "_protect_safety": "a young safety backup stays",
     "_protect_incident": "a young backup of an incident stays",
     "_protect_pinned": "a pinned backup stays",
+    "_protect_tested": "the newest backup that passed a restore test stays",
+    "_protect_untested": "where nothing was tested lately, nothing goes",
     "_protect_held": "a held backup stays",
 }
 
@@ -490,3 +514,18 @@ def test_a_policy_that_cannot_be_meant_is_refused(changes: dict[str, t.Any], sen
 def test_a_policy_may_have_one_rule() -> None:
     for policy in (within("30d"), Policy(keep_last=1), Policy(keep_yearly=-1), Policy(keep_hourly=1, min_keep=0, max_delete_percent=0)):
         assert check_policy(policy) is policy
+
+
+def test_a_restore_test_that_is_required_and_old_keeps_everything_and_is_an_alarm() -> None:
+    backups = [backup(NOW - day * DAY) for day in range(10)]
+    policy = Policy(keep_last=2, min_keep=1, require_restore_test=parse_duration("35d", "require_restore_test"))
+    tested = {backups[8].key: NOW - 34 * DAY}
+    entries = {entry.key: entry for entry in verdicts(backups, policy, tested=tested)}
+    assert [key for key, entry in entries.items() if entry.verdict == "keep"] == [backups[0].key, backups[1].key, backups[8].key]
+    assert "the newest that has passed a restore test" in " ".join(entries[backups[8].key].reasons)
+    assert not any(entry.alarm for entry in entries.values())
+
+    stale = verdicts(backups, policy, tested={backups[8].key: NOW - 36 * DAY})
+    assert {entry.verdict for entry in stale} == {"keep"}
+    assert [entry.key for entry in stale if entry.alarm] == [backups[0].key]
+    assert "no backup has passed a restore test in the last 35d" in " ".join(stale[0].reasons)
