@@ -58,6 +58,8 @@ def test_the_life_of_a_database(whole_ansible: AnsibleRunner, database: Database
     run("pg_restore_safe", "CHANGED", **restore, state="finalized", keep_previous=0)
     run("s3_retention", "SUCCESS", **bucket.options, name="app", keep_last=1)
     run("s3_backup_bucket", "CHANGED", check=True, **bucket.options, versioning=True)
+    told = run("postgresql_backup_notify", "SUCCESS", event="failure", summary="It failed.", contacts=[{"level": "L1", "name": "On call", "reach": "+49 30 1"}])
+    assert "L1  at once  On call  +49 30 1" in told
     assert set(ran) == _modules() - {"pg_backup_adopt"}
 
 
