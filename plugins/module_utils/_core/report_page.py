@@ -73,7 +73,7 @@ p { margin: .25rem 0; max-width: 46rem; text-wrap: pretty; }
 
 .reasons { list-style: none; margin: .75rem 0 0; padding: 0; }
 .reasons li {
-  display: grid; grid-template-columns: 6.5rem 1fr; gap: .25rem .75rem; align-items: start; padding: .5rem 0;
+  display: grid; grid-template-columns: 7rem 1fr; gap: .25rem .75rem; align-items: start; padding: .5rem 0;
   border-top: 1px solid var(--rule); max-width: 58rem;
 }
 .reasons .badge { justify-self: start; margin-top: .0625rem; }
@@ -462,11 +462,13 @@ valid
 </section>
 {% endfor %}
 </main>
+{% if report.sections %}
 <footer>
 <p>Read from the store's listing, the manifests and the records of restore tests.
 A backup is valid when its manifest is there and its archive has the size that the manifest records.
 Whether it can be restored is what restore tests say.</p>
 </footer>
+{% endif %}
 </body>
 </html>
 """
