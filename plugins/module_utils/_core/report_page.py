@@ -117,7 +117,7 @@ h2 .badge { margin-left: .5rem; }
 }
 
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 18rem), 1fr)); gap: 1.5rem 2rem; margin-top: 2.25rem; }
-.chart { margin: 0; min-width: 0; max-width: 26rem; }
+.chart { margin: 0; min-width: 0; max-width: 26rem; display: flex; flex-direction: column; justify-content: space-between; }
 .chart h3 { margin: 0 0 .125rem; color: var(--text); }
 .chart figcaption { font-size: .875rem; color: var(--quiet); margin: 0 0 .375rem; text-wrap: pretty; }
 .drawing { display: block; width: 100%; min-width: 17rem; height: auto; font-family: inherit; font-size: 11px; overflow: visible; }
