@@ -1,7 +1,7 @@
 # Copyright (c) 2026, WorkOn
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""s3_backup_bucket on real stores: what each takes, refuses and pretends, and what the keys of the three policies may do and not do."""
+"""s3_backup_bucket on real stores: what each takes, refuses and pretends, and what the keys of the policies may do and not do."""
 
 from __future__ import annotations
 
@@ -458,7 +458,7 @@ def test_a_right_that_is_missing_is_reported_and_not_the_end(ansible: AnsibleRun
     assert "What was required is missing: versioning." in outcome.message
 
 
-# The three keys
+# The keys
 
 
 PREFIXES = pytest.mark.parametrize("prefix", ["", "nightly/db"])
@@ -544,6 +544,23 @@ def test_the_tester_s_key_records_and_the_watcher_s_reads_what_it_has_recorded(
     assert client.get_object(Bucket=bucket.name, Key=record)["ContentLength"] > 0
     assert code_of(client.get_object, Bucket=bucket.name, Key=backup["key"]) == "AccessDenied"
     assert code_of(client.put_object, Bucket=bucket.name, Key=record, Body=b"") == "AccessDenied"
+
+
+@PREFIXES
+def test_the_watcher_s_key_judges_and_reads_no_archive(ansible: AnsibleRunner, run: Run, absent: Any, minio: MinIO, prefix: str) -> None:
+    bucket = absent(minio)
+    options, client = keys_for(run(bucket, prefix=prefix), minio, bucket, "watcher", prefix)
+    shelf = Shelf(bucket, prefix=f"{prefix}/" if prefix else "")
+    key = shelf.put(HOUR)
+    shelf.record(key, HOUR)
+    judged = ansible.run("pg_backup_health", **options, name="app", max_restore_test_age="1d").require_success()
+    assert (judged["verdict"], judged["reasons"]) == ("ok", [])
+    before = bucket.listing()
+    assert code_of(client.get_object, Bucket=bucket.name, Key=key) == "AccessDenied"
+    assert code_of(client.put_object, Bucket=bucket.name, Key=f"{shelf.prefix}x", Body=b"") == "AccessDenied"
+    for one in before:
+        assert code_of(client.delete_object, Bucket=bucket.name, Key=one) == "AccessDenied"
+    assert bucket.listing() == before
 
 
 @PREFIXES

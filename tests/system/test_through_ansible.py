@@ -58,6 +58,8 @@ def test_the_life_of_a_database(whole_ansible: AnsibleRunner, database: Database
     run("pg_restore_safe", "CHANGED", **restore, state="finalized", keep_previous=0)
     run("s3_retention", "SUCCESS", **bucket.options, name="app", keep_last=1)
     run("s3_backup_bucket", "CHANGED", check=True, **bucket.options, versioning=True)
+    told = run("postgresql_backup_notify", "SUCCESS", event="failure", summary="It failed.", contacts=[{"level": "L1", "name": "On call", "reach": "+49 30 1"}])
+    assert "L1  at once  On call  +49 30 1" in told
     assert set(ran) == _modules() - {"pg_backup_adopt"}
 
 
@@ -79,6 +81,13 @@ def test_a_wrong_password_is_a_sentence_and_not_shown(whole_ansible: AnsibleRunn
     assert outcome.failed
     assert "password authentication failed" in outcome.message
     assert WRONG_PASSWORD not in outcome.output
+
+
+def test_a_verdict_that_fails_is_whole(whole_ansible: AnsibleRunner, bucket: Bucket) -> None:
+    outcome = whole_ansible.run("pg_backup_health", **bucket.options, name="app")
+    assert outcome.failed
+    assert outcome.message.startswith("CRITICAL: There is no valid backup of app.")
+    assert outcome.result["nagios"]["exit_code"] == 2
 
 
 @pytest.mark.parametrize("module", ["pg_backup_info", "s3_retention"])
