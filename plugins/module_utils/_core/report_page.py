@@ -420,6 +420,9 @@ valid
 {% for refusal in outlook.refusals %}
 <p class="small">{{ badge("warning", "Held back") }} {{ refusal }}</p>
 {% endfor %}
+{% if outlook.doubt %}
+<p class="small">{{ badge("unknown", "Not sure") }} What restores have named stays too, but their journals could not be read: {{ outlook.doubt }}</p>
+{% endif %}
 {% if count %}
 <details{% if count <= 5 %} open{% endif %}>
 <summary>{{ "The " ~ outlook.going|length ~ " oldest, and why" if outlook.more else "Which, and why" }}</summary>
