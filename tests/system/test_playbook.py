@@ -100,8 +100,9 @@ def test_a_failed_database_stops_no_other_and_fails_the_play(player: Player, pg:
         {"name": "two", "database_url": pg.url("no_such_database")},
         {"name": "three", **three.login()},
     ]
-    played = player.play("-e", "target=staging", inventory=one_host(databases=databases, **folder.options))
-    played.require(2, "Not backed up: 1 of 3 databases.", "two: ")
+    contacts = [{"level": "L1", "name": "On call", "reach": "+49 30 1234567"}]
+    played = player.play("-e", "target=staging", inventory=one_host(databases=databases, contacts=contacts, **folder.options))
+    played.require(2, "Not backed up: 1 of 3 databases.", "two: ", "+49 30 1234567")
     assert {backup.name for backup in read_catalog(folder).valid_backups()} == {"one", "three"}
     outcome = played.outcome["staging"]
     assert {name: facts["verdict"] for name, facts in outcome.items()} == {"one": "valid", "two": "failed", "three": "valid"}

@@ -105,8 +105,9 @@ def test_what_is_not_proved_fails_the_play_and_stops_no_other(player: Player, sc
     archive.chmod(0o600)
     archive.write_bytes(bytes(content))
     entries = [{"name": "damaged"}, {"name": "nobody"}, {"name": "app", "retention": {"keep_last": 3}, "reason": "scheduled", "strategy": "swap"}]
-    played = player.play("-e", "target=staging", inventory=one_host(**{**variables, "databases": entries}))
-    played.require(2, "Not verified: 2 of 3 databases (damaged, nobody).", "damaged, restore test: Failed: ", "app, restore test: Passed: ")
+    contacts = [{"level": "L1", "name": "On call", "reach": "+49 30 1234567"}]
+    played = player.play("-e", "target=staging", inventory=one_host(**{**variables, "databases": entries, "contacts": contacts}))
+    played.require(2, "Not verified: 2 of 3 databases (damaged, nobody).", "+49 30 1234567", "damaged, restore test: Failed: ", "app, restore test: Passed: ")
     verdicts = {name: found["verdict"] for name, found in played.outcome["staging"].items()}
     assert verdicts == {"damaged": "failed", "nobody": "could_not_verify", "app": "passed"}
     assert played.outcome["staging"]["damaged"]["record"] in folder.listing()

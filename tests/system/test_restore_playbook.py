@@ -50,6 +50,9 @@ def scene(make_scene: Callable[..., Scene], database: Database, folder: Folder) 
     return make_scene(database, folder)
 
 
+_CONTACTS = [{"level": "L1", "name": "On call", "reach": "+49 30 1234567"}]
+
+
 def _inventory(scene: Scene, **variables: Any) -> dict[str, Any]:
     return one_host(name=scene.name, environment=scene.environment, **scene.database.options(), **scene.store.options, **variables)
 
@@ -169,9 +172,9 @@ def test_production_takes_the_phrase_of_its_plan(player: Player, make_scene: Cal
 
 def test_a_refused_plan_reports_every_reason(player: Player, scene: Scene) -> None:
     before = scene.look()
-    played = player.play("-e", "target=staging", inventory=_inventory(scene, protected_hosts=[scene.database.server.host]))
+    played = player.play("-e", "target=staging", inventory=_inventory(scene, protected_hosts=[scene.database.server.host], contacts=_CONTACTS))
     reasons = ("is protected: protected_hosts has the pattern", "is of the target itself")
-    played.require(2, "Not restored: app on staging.", *reasons)
+    played.require(2, "Not restored: app on staging.", *reasons, "+49 30 1234567")
     outcome = played.outcome["staging"]["app"]
     assert outcome["verdict"] == "failed"
     assert all(reason in outcome["problem"] for reason in reasons)

@@ -42,10 +42,10 @@ def test_every_option_of_the_module_can_be_set() -> None:
     of_one_database = set(_VARS["__backup_own"])
     of_all = set(_VARS["__backup_common"]) | set(_VARS["__backup_login"])
     assert of_one_database | of_all == set(_MODULE)
-    assert of_all == set(_SPEC) - {"databases", "database_url", "database", "name", "retention"}
+    assert of_all == set(_SPEC) - {"databases", "database_url", "database", "name", "retention", "contacts"}
 
 
-@pytest.mark.parametrize("name", sorted(set(_SPEC) - {"databases", "retention"}))
+@pytest.mark.parametrize("name", sorted(set(_SPEC) - {"databases", "retention", "contacts"}))
 def test_a_variable_is_specified_as_the_option_it_feeds(name: str) -> None:
     variable, option = _SPEC[name], _MODULE[name]
     assert variable["type"] == option["type"]

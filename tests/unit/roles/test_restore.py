@@ -52,7 +52,7 @@ _PASSED = {**_VARS["__restore_common"], **_VARS["__restore_login"], **_VARS["__r
 
 def test_every_option_of_the_module_can_be_set() -> None:
     assert set(_VARS["__restore_own"]) | set(_PASSED) == set(_MODULE)
-    assert set(_SPEC) - {"databases", "show_plan"} == set(_MODULE)
+    assert set(_SPEC) - {"databases", "show_plan", "contacts"} == set(_MODULE)
 
 
 def test_what_is_said_for_one_restore_is_no_option_of_a_database() -> None:
@@ -65,7 +65,7 @@ def test_a_list_of_databases_to_back_up_is_understood() -> None:
     assert set(_VARS["__restore_of_backups"]) == backup - set(_MODULE) | {"fingerprint", "timeout", "retention", "health"}
 
 
-@pytest.mark.parametrize("name", sorted(set(_SPEC) - {"databases", "show_plan"}))
+@pytest.mark.parametrize("name", sorted(set(_SPEC) - {"databases", "show_plan", "contacts"}))
 def test_a_variable_is_specified_as_the_option_it_feeds(name: str) -> None:
     _require_same(_SPEC[name], _MODULE[name])
 

@@ -17,7 +17,7 @@ from ansible_collections.workon.postgresql_backup.plugins.modules import pg_back
 _ROLE = Path(__file__).resolve().parents[3] / "roles" / "verify"
 # Said for one run: these have no collection-wide variable.
 _OF_ONE_RUN = {"mode", "backup", "server", "allow_production", "timeout", "ownership", "scratch_ttl"}
-_OF_THE_ROLE = {"databases", "mode", "server"}
+_OF_THE_ROLE = {"databases", "mode", "server", "contacts"}
 
 
 def _load(name: str) -> Any:
