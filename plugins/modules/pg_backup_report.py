@@ -69,6 +69,8 @@ requirements:
 notes:
   - The options of the retention policy say what retention will delete next. Give them as M(workon.postgresql_backup.s3_retention) gets them. Without a
     rule that keeps (O(keep_within), O(keep_last) and the like) the page says that it was given no policy. Locks of the store are not asked for.
+  - In a bucket, permission to list it and to read manifests and records is enough (the policy V(watcher) of M(workon.postgresql_backup.s3_backup_bucket)).
+    What retention will delete is sure only where the journals of restores may be read too.
   - Days and times on the page are those of O(timezone).
 seealso:
   - module: workon.postgresql_backup.pg_backup_health

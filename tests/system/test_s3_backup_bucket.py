@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -547,7 +548,9 @@ def test_the_tester_s_key_records_and_the_watcher_s_reads_what_it_has_recorded(
 
 
 @PREFIXES
-def test_the_watcher_s_key_judges_and_reads_no_archive(ansible: AnsibleRunner, run: Run, absent: Any, minio: MinIO, prefix: str) -> None:
+def test_the_watcher_s_key_judges_and_reports_and_reads_no_archive(
+    ansible: AnsibleRunner, run: Run, absent: Any, minio: MinIO, prefix: str, tmp_path: Path
+) -> None:
     bucket = absent(minio)
     options, client = keys_for(run(bucket, prefix=prefix), minio, bucket, "watcher", prefix)
     shelf = Shelf(bucket, prefix=f"{prefix}/" if prefix else "")
@@ -555,6 +558,10 @@ def test_the_watcher_s_key_judges_and_reads_no_archive(ansible: AnsibleRunner, r
     shelf.record(key, HOUR)
     judged = ansible.run("pg_backup_health", **options, name="app", max_restore_test_age="1d").require_success()
     assert (judged["verdict"], judged["reasons"]) == ("ok", [])
+    bucket.write(f"{shelf.prefix}restores/1.jsonl", b"{}\n")
+    page = tmp_path / "backups.html"
+    assert ansible.run("pg_backup_report", **options, path=str(page), keep_last=1).require_success()["verdict"] == "ok"
+    assert "Not sure" in page.read_text()
     before = bucket.listing()
     assert code_of(client.get_object, Bucket=bucket.name, Key=key) == "AccessDenied"
     assert code_of(client.put_object, Bucket=bucket.name, Key=f"{shelf.prefix}x", Body=b"") == "AccessDenied"

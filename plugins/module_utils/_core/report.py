@@ -125,7 +125,8 @@ class GoingRow:
 
 @dataclasses.dataclass(frozen=True)
 class Outlook:
-    """What retention would do next. ``more`` are those that go and are not in ``going``; ``refusals`` are why it would do nothing."""
+    """What retention would do next. ``more`` are those that go and are not in ``going``; ``refusals`` are why it would do nothing,
+    ``doubt`` is what could not be looked at."""
 
     policy: str
     going: tuple[GoingRow, ...]
@@ -133,6 +134,7 @@ class Outlook:
     freed: str
     staying: int
     refusals: tuple[str, ...]
+    doubt: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,13 +199,14 @@ class Report:
 class Look:
     """What was found under one name, the catalog None where it could not be read.
 
-    ``tests`` are by the archive's key; ``entries`` are retention's decisions, None without a policy.
+    ``tests`` are by the archive's key; ``entries`` are retention's decisions, None without a policy, and ``doubt`` is why they may be other ones.
     """
 
     health: NameHealth
     catalog: Catalog | None = None
     tests: t.Mapping[str, t.Sequence[RestoreTest]] = dataclasses.field(default_factory=dict)
     entries: t.Sequence[Entry] | None = None
+    doubt: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -476,6 +479,7 @@ def _outlook(look: Look, policy: Policy, entries: t.Sequence[Entry], wishes: Wis
         freed=human_size(sum(entry.size or 0 for entry in going)),
         staying=len(entries) - len(going),
         refusals=tuple(filter(None, (share_refusal(look.health.name, entries, policy), _untested(entries)))),
+        doubt=look.doubt,
     )
 
 

@@ -73,7 +73,7 @@ p { margin: .25rem 0; max-width: 46rem; text-wrap: pretty; }
 
 .reasons { list-style: none; margin: .75rem 0 0; padding: 0; }
 .reasons li {
-  display: grid; grid-template-columns: 6.5rem 1fr; gap: .25rem .75rem; align-items: start; padding: .5rem 0;
+  display: grid; grid-template-columns: 7rem 1fr; gap: .25rem .75rem; align-items: start; padding: .5rem 0;
   border-top: 1px solid var(--rule); max-width: 58rem;
 }
 .reasons .badge { justify-self: start; margin-top: .0625rem; }
@@ -117,7 +117,7 @@ h2 .badge { margin-left: .5rem; }
 }
 
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 18rem), 1fr)); gap: 1.5rem 2rem; margin-top: 2.25rem; }
-.chart { margin: 0; min-width: 0; max-width: 26rem; }
+.chart { margin: 0; min-width: 0; max-width: 26rem; display: flex; flex-direction: column; justify-content: space-between; }
 .chart h3 { margin: 0 0 .125rem; color: var(--text); }
 .chart figcaption { font-size: .875rem; color: var(--quiet); margin: 0 0 .375rem; text-wrap: pretty; }
 .drawing { display: block; width: 100%; min-width: 17rem; height: auto; font-family: inherit; font-size: 11px; overflow: visible; }
@@ -420,6 +420,9 @@ valid
 {% for refusal in outlook.refusals %}
 <p class="small">{{ badge("warning", "Held back") }} {{ refusal }}</p>
 {% endfor %}
+{% if outlook.doubt %}
+<p class="small">{{ badge("unknown", "Not sure") }} What restores have named stays too, but their journals could not be read: {{ outlook.doubt }}</p>
+{% endif %}
 {% if count %}
 <details{% if count <= 5 %} open{% endif %}>
 <summary>{{ "The " ~ outlook.going|length ~ " oldest, and why" if outlook.more else "Which, and why" }}</summary>
@@ -462,11 +465,13 @@ valid
 </section>
 {% endfor %}
 </main>
+{% if report.sections %}
 <footer>
 <p>Read from the store's listing, the manifests and the records of restore tests.
 A backup is valid when its manifest is there and its archive has the size that the manifest records.
 Whether it can be restored is what restore tests say.</p>
 </footer>
+{% endif %}
 </body>
 </html>
 """

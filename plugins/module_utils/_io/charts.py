@@ -73,7 +73,8 @@ class Charts:
         return _for_a_page(drawn.getvalue(), prefix, f"{chart.title}. {chart.words}")
 
     def _plot(self, figure: t.Any, chart: Chart, zone: dt.tzinfo) -> None:
-        axes = figure.add_axes((0.175, 0.14, 0.815, 0.83))
+        # To the right there is room for half of the last date.
+        axes = figure.add_axes((0.175, 0.14, 0.76, 0.83))
         scale, unit = _unit(chart)
         times = [point.moment for point in chart.points]
         values = [point.value / scale for point in chart.points]

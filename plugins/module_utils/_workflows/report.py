@@ -56,13 +56,13 @@ def look_at_store(request: ReportRequest, store: Store, now: dt.datetime) -> Rep
     try:
         skew = store.probe(store.prefix, write=False).clock_skew
         names = request.names or _names_in(store)
-        held = named_by_restores(store, now) if request.wishes.policy else {}
     except BackupError as error:
         if not request.names:
             return compose_unknown(error.message, request.wishes, now, location=store.location)
         looks = [Look(unknown(name, error.message)) for name in request.names]
     else:
-        looks = [_look(name, request, store, now, skew, held) for name in names]
+        held, doubt = _held(store, now) if request.wishes.policy else ({}, None)
+        looks = [dataclasses.replace(_look(name, request, store, now, skew, held), doubt=doubt) for name in names]
     return compose(looks, request.wishes, now, location=store.location, prefix=store.prefix)
 
 
@@ -101,6 +101,14 @@ def _names_in(store: Store) -> tuple[str, ...]:
     keys = [stored.key for stored in store.list_objects()] + [upload.key for upload in store.list_unfinished()]
     archives = (key.removesuffix(naming.MANIFEST_SUFFIX) for key in keys)
     return tuple(sorted({parsed.name for key in archives if (parsed := naming.parse_archive_key(key, store.prefix))}))
+
+
+def _held(store: Store, now: dt.datetime) -> tuple[t.Mapping[str, str], str | None]:
+    """Return what restores have named, and why that is not known: a key that may only watch does not read their journals, and can report all else."""
+    try:
+        return named_by_restores(store, now), None
+    except BackupError as error:
+        return {}, error.message
 
 
 def _look(name: str, request: ReportRequest, store: Store, now: dt.datetime, skew: float | None, held: t.Mapping[str, str]) -> Look:

@@ -271,6 +271,9 @@ def test_what_retention_would_refuse_is_said() -> None:
     assert held
     assert (len(held.going), len(held.refusals)) == (0, 1)
     assert "no backup has passed a restore test" in held.refusals[0]
+    unsure = content(report(dataclasses.replace(look(Catalog(backups=many), policy=MONTHLY), doubt="Denied."), policy=MONTHLY).sections[0]).outlook
+    assert unsure
+    assert (outlook.doubt, unsure.doubt) == (None, "Denied.")
 
 
 def test_what_is_no_backup_is_counted_and_named() -> None:
