@@ -85,8 +85,14 @@ def test_check_mode_judges_and_does_nothing_else(player: Player, folder: Folder,
     directory = tmp_path / "files"
     directory.mkdir()
     settings = {"textfile_directory": str(directory), "status_directory": str(directory), "ping": {"url": f"{receiver.url}/{TOKEN}"}}
-    played = play(player, folder, "--check", **settings)
-    played.require(2, "Health is CRITICAL on staging.", "There is no valid backup of app", "Would send the failure by ping")
+    secrets = {
+        "mail": {"host": "127.0.0.1", "username": "backup", "password": TOKEN, "from": "backup@example.com", "to": ["ops@example.com"]},
+        "webhook": {"url": f"{receiver.url}/{TOKEN}", "headers": {"Authorization": f"Bearer {TOKEN}"}},
+    }
+    played = play(player, folder, "--check", **settings, **secrets)
+    played.require(
+        2, "Health is CRITICAL on staging.", "There is no valid backup of app", "Would send the failure by mail (ops@example.com through 127.0.0.1:587)"
+    )
     assert not list(directory.iterdir())
     assert not receiver.received
 
