@@ -46,7 +46,7 @@ def play(player: Player, folder: Folder, *arguments: str, **variables: Any) -> P
 
 
 def outcome(played: Played) -> dict[str, Any]:
-    found: dict[str, Any] = played.stats("postgresql_backup_health")["staging"]
+    found: dict[str, Any] = played.stats("postgresql_health")["staging"]
     return found
 
 

@@ -46,9 +46,9 @@ def test_each_name_by_its_own_policy(player: Player, folder: Folder) -> None:
     played = player.play("-e", "target=staging", "--diff", playbook=_RETENTION, inventory=inventory)
     played.require(0, "one: Deleted 3 of 6 backups", "two: Deleted 1 of 6 backups", "No rule of the policy keeps it.")
     assert [backups(folder, name) for name in ("one", "two", "three")] == [3, 5, 6]
-    assert played.stats("postgresql_backup_retention")["staging"] == {
-        "one": {"verdict": "done", "kept": 3, "deleted": 3, "bytes_freed": played.stats("postgresql_backup_retention")["staging"]["one"]["bytes_freed"]},
-        "two": {"verdict": "done", "kept": 5, "deleted": 1, "bytes_freed": played.stats("postgresql_backup_retention")["staging"]["two"]["bytes_freed"]},
+    assert played.stats("postgresql_retention")["staging"] == {
+        "one": {"verdict": "done", "kept": 3, "deleted": 3, "bytes_freed": played.stats("postgresql_retention")["staging"]["one"]["bytes_freed"]},
+        "two": {"verdict": "done", "kept": 5, "deleted": 1, "bytes_freed": played.stats("postgresql_retention")["staging"]["two"]["bytes_freed"]},
     }
     again = player.play("-e", "target=staging", playbook=_RETENTION, inventory=inventory)
     again.require(0, "changed=0")
@@ -64,7 +64,7 @@ def test_a_refused_name_stops_no_other_and_fails_the_play(player: Player, folder
     played = player.play("-e", "target=staging", playbook=_RETENTION, inventory=inventory)
     played.require(2, "Retention failed: 1 of 2 names.", "would delete 7 of the 10 valid backups of many")
     assert (backups(folder, "many"), backups(folder, "few")) == (10, 3)
-    assert {name: facts["verdict"] for name, facts in played.stats("postgresql_backup_retention")["staging"].items()} == {"many": "failed", "few": "done"}
+    assert {name: facts["verdict"] for name, facts in played.stats("postgresql_retention")["staging"].items()} == {"many": "failed", "few": "done"}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_check_mode_deletes_nothing(player: Player, folder: Folder) -> None:
     inventory = one_host(name="app", retention={"keep_last": 3}, **folder.options)
     played = player.play("-e", "target=staging", "--check", playbook=_RETENTION, inventory=inventory).require(0, "Would delete 1 of 4 backups")
     assert backups(folder, "app") == 4
-    assert played.stats("postgresql_backup_retention")["staging"]["app"]["verdict"] == "planned"
+    assert played.stats("postgresql_retention")["staging"]["app"]["verdict"] == "planned"
 
 
 # After a backup
