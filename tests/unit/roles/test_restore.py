@@ -120,10 +120,12 @@ def _awx(name: str) -> list[dict[str, Any]]:
 
 
 def test_what_awx_sets_is_what_the_playbook_understands() -> None:
-    known = {"target", "backup", "confirm"} | {f"restore_{name}" for name in _SPEC}
+    words = {"restore": {"backup", "confirm"}, "verify": {"backup", "mode"}, "health": set()}
     for template in [*_awx("job_templates.yml"), *_awx("workflow.yml")]:
         asked = {question["variable"] for question in template.get("survey_spec", {}).get("spec", [])}
-        assert asked | set(template.get("extra_vars", {})) <= known, template["name"]
+        role = template.get("playbook", "playbooks/restore.yml").removeprefix("playbooks/").removesuffix(".yml")
+        specification = yaml.safe_load((_ROLE.parent / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+        assert asked | set(template.get("extra_vars", {})) <= {"target", *words[role], *specification}, template["name"]
         assert template.get("job_tags", "rollback") in ("rollback", "finalize")
 
 
