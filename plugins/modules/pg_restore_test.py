@@ -129,6 +129,7 @@ options:
     type: path
 notes:
   - Ages in O(checks) are told as of the moment that the backup holds. Checks over HTTP are left out, as no application serves the scratch database.
+  - Where root runs it, a private server runs as the user V(postgres), or as V(nobody) where there is none. Who is that user can read the data meanwhile.
   - The keys for the store must be allowed to write C(<archive>.tests/<time>.json).
 seealso:
   - module: workon.postgresql_backup.pg_backup
