@@ -49,5 +49,9 @@ class ProgramError(BackupError):
     """A client program is missing, unsuitable, or ended with an error."""
 
 
+class LoadError(BackupError):
+    """An archive could not be loaded into a database."""
+
+
 class TimeLimitError(BackupError):
     """The run's own time limit was reached."""

@@ -404,8 +404,8 @@ def _restore_test(scene: _Scene) -> t.Iterator[Reason]:
         yield Reason("unknown", "restore_test", sentence)
     bad = [scene.tests[0]] if scene.tests else []
     bad += [test for test in scene.tests if scene.newest and test.key == scene.newest.key][:1]
-    for test in dict.fromkeys(test.test_id for test in bad if not test.passed):
-        yield _bad_test(next(each for each in bad if each.test_id == test), scene)
+    for test in {test.test_id: test for test in bad if not test.passed}.values():
+        yield _bad_test(test, scene)
     yield from _test_age(scene)
 
 

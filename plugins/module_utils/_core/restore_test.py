@@ -12,7 +12,7 @@ import datetime as dt
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, RestoreMark, is_production
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, VerificationError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, LoadError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import parse_time
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.proof import Proof
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import LONGEST_NAME, is_beside
@@ -109,7 +109,7 @@ def exists_refusal(database: str) -> str:
 
 def about_the_archive(error: BackupError) -> BackupError:
     """Return what a failed load says about the archive: a verification error, unless it was the server that could not go on."""
-    if type(error) is not BackupError or any(trouble in error.message for trouble in _SERVER_TROUBLE):
+    if not isinstance(error, LoadError) or any(trouble in error.message for trouble in _SERVER_TROUBLE):
         return error
     return VerificationError(error.message, **error.details)
 

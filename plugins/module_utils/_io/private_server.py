@@ -18,7 +18,6 @@ import os
 import pwd
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 import typing as t
@@ -168,7 +167,8 @@ class PrivateServer:
 
 def remove_stale(base: str) -> None:
     """Remove what runs that were killed have left: directories of ours that nobody holds."""
-    owners = {os.geteuid(), *({account.pw_uid} if (account := _account()) else ())}
+    account = _account()
+    owners = {os.geteuid(), account.pw_uid if account else os.geteuid()}
     with os.scandir(base) as entries:
         found = [entry for entry in entries if entry.name.startswith(_PREFIX) and entry.is_dir(follow_symlinks=False)]
     for entry in found:
@@ -212,7 +212,7 @@ def _account() -> pwd.struct_passwd | None:
 
 
 def _as_account(account: pwd.struct_passwd | None) -> list[str]:
-    """Return what stands before a command so that it runs as the account and ends with us."""
+    """Return what stands before a command so that it runs as the account, and ends with us where setpriv knows how (since util-linux 2.33)."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         if account:
@@ -221,13 +221,7 @@ def _as_account(account: pwd.struct_passwd | None) -> list[str]:
             )
         return []
     switch = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"] if account else []
-    return [setpriv, *(["--pdeathsig", "QUIT"] if _knows_death_signals(setpriv) else []), *switch, "--"]
-
-
-def _knows_death_signals(setpriv: str) -> bool:
-    """Say whether this setpriv has the option, which came with util-linux 2.33."""
-    answer = subprocess.run([setpriv, "--help"], capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL)
-    return "--pdeathsig" in answer.stdout
+    return [setpriv, *(["--pdeathsig", "QUIT"] if programs.knows_option(setpriv, "--pdeathsig") else []), *switch, "--"]
 
 
 def _stop(program: programs.Program) -> None:

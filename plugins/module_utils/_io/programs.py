@@ -82,6 +82,12 @@ def _client_in(directory: str) -> Client | None:
     return Client(major=int(found["major"]), version=found["version"], bin_dir=directory) if found else None
 
 
+def knows_option(program: str, option: str) -> bool:
+    """Say whether a program names an option in its help."""
+    answer = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL, env=_plain_environment())
+    return option in answer.stdout
+
+
 def _offers(client: Client, method: str) -> bool:
     """Ask pg_dump itself: a method missing from the build is refused before it connects anywhere."""
     answer = subprocess.run(

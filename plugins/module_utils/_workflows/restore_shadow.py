@@ -18,7 +18,7 @@ import typing as t
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import pg_restore_load_command
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import sets_unknown_parameter
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, RestoreMark
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, DatabaseError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, DatabaseError, LoadError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.inherited import inherited_properties
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pg_restore_output import is_only_about_unknown_parameter, telling
@@ -218,7 +218,7 @@ class ShadowLoader:
                 status = program.wait()
         self._limit.check()
         if status != 0 and not (tolerant and is_only_about_unknown_parameter(program.messages())):
-            raise BackupError(f"The archive could not be loaded: {program.failure(status, telling(program.messages()))}.")
+            raise LoadError(f"The archive could not be loaded: {program.failure(status, telling(program.messages()))}.")
 
     @contextlib.contextmanager
     def _watched(self, shadow: Shadow) -> t.Iterator[None]:
