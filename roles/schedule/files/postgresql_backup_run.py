@@ -75,13 +75,14 @@ class Log:
             os.write(self._file, f"{line}\n".encode(errors="replace"))
         if not self._quiet:
             with contextlib.suppress(OSError):
-                print(line, flush=True)
+                sys.stdout.write(f"{line}\n")
+                sys.stdout.flush()
 
     def complain(self, text: str) -> None:
         """Say what cron is to mail, too."""
         self.say(f"ERROR: {text}")
         if self._quiet:
-            print(text, file=sys.stderr, flush=True)
+            sys.stderr.write(f"{text}\n")
 
 
 class Job(t.NamedTuple):
@@ -92,7 +93,8 @@ class Job(t.NamedTuple):
     playbook: str
     variables: dict[str, t.Any]
     time_limit: float
-    lock_wait: float
+    # None: it only looks, and needs not have the database for itself.
+    lock_wait: float | None
     kill_after: float
 
     @property
@@ -126,7 +128,7 @@ def find_job(schedule: dict[str, t.Any], kind: str, database: str) -> Job:
         playbook=settings["playbook"],
         variables=settings.get("variables", {}),
         time_limit=float(settings["time_limit"]),
-        lock_wait=float(settings["lock_wait"]),
+        lock_wait=settings["lock_wait"],
         kill_after=float(schedule.get("kill_after", 60)),
     )
 
@@ -150,9 +152,12 @@ def locked(directory: str, job: Job) -> t.Iterator[list[int]]:
 
     A run of the same job is skipped at once. One that finds another job of the database under way waits: a long restore test must not cost a backup.
     """
+    wanted = [(f"{job.database}.{job.kind}.lock", 0.0)]
+    if job.lock_wait is not None:
+        wanted.append((f"{job.database}.lock", float(job.lock_wait)))
     with contextlib.ExitStack() as stack:
         held = []
-        for name, seconds in ((f"{job.database}.{job.kind}.lock", 0.0), (f"{job.database}.lock", job.lock_wait)):
+        for name, seconds in wanted:
             file = stack.enter_context(open(os.path.join(directory, name), "a+", encoding="utf-8"))
             if not _lock(file, seconds):
                 file.seek(0)
@@ -394,10 +399,10 @@ def main(arguments: list[str]) -> int:
         log = Log(os.path.join(schedule["log_directory"], f"{job.database}.log"), chosen.quiet)
         os.makedirs(schedule["lock_directory"], mode=0o750, exist_ok=True)
     except Refused as refusal:
-        print(refusal, file=sys.stderr)
+        sys.stderr.write(f"{refusal}\n")
         return CONFIGURATION
     except OSError as error:
-        print(f"The log or the lock of {chosen.database} cannot be written: {error.strerror}: {error.filename}.", file=sys.stderr)
+        sys.stderr.write(f"The log or the lock of {chosen.database} cannot be written: {error.strerror}: {error.filename}.\n")
         return CONFIGURATION
     adopt_orphans()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
