@@ -233,8 +233,16 @@ policies:
       description: For the key that restores. It can only read.
       type: dict
       returned: always
+    tester:
+      description: The same with what a restore test needs (M(workon.postgresql_backup.pg_restore_test)). It can write the records of tests.
+      type: dict
+      returned: always
+    watcher:
+      description: For the key of health checks. It can read nothing but manifests and the records of restore tests.
+      type: dict
+      returned: always
     pruner:
-      description: For the key of retention. It can delete, and read nothing but manifests and the journals of restores.
+      description: For the key of retention. It can delete, and read nothing but manifests, the records of restore tests and the journals of restores.
       type: dict
       returned: always
     purger:

@@ -22,6 +22,8 @@ from harness.paths import CACHE, CHECKOUT
 LOCKS = CHECKOUT / "tests" / "constraints"
 
 _LIBRARIES = ("boto3", "psycopg2-binary")
+# Of pg_backup_report alone.
+_REPORTING = ("jinja2", "matplotlib")
 _TESTING = ("pytest", "hypothesis")
 
 
@@ -45,7 +47,7 @@ class Environment:
 
 
 def _ansible(series: str, *pythons: str) -> Environment:
-    return Environment(f"ansible-{series}", (f"ansible-core~={series}.0", *_LIBRARIES, *_TESTING, "pytest-xdist"), pythons)
+    return Environment(f"ansible-{series}", (f"ansible-core~={series}.0", *_LIBRARIES, *_REPORTING, *_TESTING, "pytest-xdist"), pythons)
 
 
 OLDEST = _ansible("2.18", "3.11", "3.12", "3.13")

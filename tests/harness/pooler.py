@@ -6,43 +6,27 @@
 from __future__ import annotations
 
 import functools
-import os
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 from typing import Literal
 
 import psycopg2
 
 from harness.account import give, private_directory, service_account
-from harness.fetching import cached, say
-from harness.paths import CACHE
+from harness.debian_packages import DebianProgram
 from harness.ports import free_port
 from harness.postgres import PostgresServer
 from harness.process import Child
 from harness.waiting import NotYet, wait_for
 
-# pgbouncer and what it needs beyond a minimal system. They are unpacked, not installed.
-_PACKAGES = ("pgbouncer", "libc-ares2", "libevent-2.1-7")
-_TREE = CACHE / "tools" / "pgbouncer"
+# What PgBouncer needs beyond a minimal system comes with it.
+_PGBOUNCER = DebianProgram("PgBouncer", "usr/sbin/pgbouncer", ("pgbouncer", "libc-ares2", "libevent-2.1-7"), 5)
 
 
 @functools.cache
 def find_pgbouncer() -> Path | None:
     """Return a PgBouncer that runs, or None where there is none and none can be had."""
-    on_path = shutil.which("pgbouncer")
-    if on_path:
-        return Path(on_path)
-    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        return None
-    try:
-        tree = cached(_TREE, f"Downloading PgBouncer with apt into {CACHE.name}/ (nothing is installed), about 5 s ...", _unpack)
-    except (RuntimeError, OSError) as error:
-        say(f"PgBouncer is left out. {error}")
-        return None
-    program = tree / "usr" / "sbin" / "pgbouncer"
-    return program if subprocess.run([program, "--version"], capture_output=True, check=False, env=_environment()).returncode == 0 else None
+    return _PGBOUNCER.find()
 
 
 class PgBouncer:
@@ -77,7 +61,7 @@ ignore_startup_parameters = extra_float_digits
         if not self._account_reaches(program):
             program = Path(shutil.copy(program, self._directory))
             program.chmod(0o755)
-        self._child = Child([program, self._directory / "pgbouncer.ini"], self._directory / "log", account=self._account, environment=_environment())
+        self._child = Child([program, self._directory / "pgbouncer.ini"], self._directory / "log", account=self._account, environment=_PGBOUNCER.environment())
         wait_for(self._require_answer, "PgBouncer")
         return self
 
@@ -104,25 +88,3 @@ ignore_startup_parameters = extra_float_digits
             ).close()
         except psycopg2.OperationalError as error:
             raise NotYet(str(error)) from error
-
-
-def _unpack(directory: Path) -> Path:
-    with tempfile.TemporaryDirectory() as downloads:
-        # apt drops its privileges for downloads where it can, and then must be able to write.
-        os.chmod(downloads, 0o777)
-        command = ["apt-get", "download", *_PACKAGES]
-        answer = subprocess.run(command, cwd=downloads, capture_output=True, text=True, check=False)
-        if answer.returncode and os.geteuid() == 0:
-            # A new machine has no lists of packages yet.
-            subprocess.run(["apt-get", "update"], capture_output=True, check=False)
-            answer = subprocess.run(command, cwd=downloads, capture_output=True, text=True, check=False)
-        if answer.returncode:
-            raise RuntimeError(f"{' '.join(command)}: {answer.stderr.strip()}")
-        for archive in Path(downloads).glob("*.deb"):
-            subprocess.run(["dpkg-deb", "--extract", archive, directory / "tree"], check=True)
-    return directory / "tree"
-
-
-def _environment() -> dict[str, str]:
-    libraries = [str(path) for path in _TREE.glob("usr/lib/*-linux-gnu*")]
-    return {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)} if libraries else dict(os.environ)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import dump_manifest, load_manifest
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_test_record import RestoreTest, load_record
 from harness.account import private_directory, service_account
 from harness.ansible_runner import AnsibleRunner, Outcome, Running
@@ -285,3 +287,18 @@ def test_wherever_it_is_damaged_it_has_failed(bench: Bench, where: str) -> None:
     assert outcome.failed
     assert outcome.result["verdict"] == "failed", outcome.message
     assert [record.verdict for record in bench.records()] == ["failed"]
+
+
+def test_a_backup_that_holds_something_else_than_its_manifest_says_has_failed(bench: Bench) -> None:
+    """What a decoded archive with the right hash cannot show: that the rows are those that were counted when it was made."""
+    path = next(bench.folder.path.glob("*.manifest.json"))
+    manifest = load_manifest(path.read_bytes(), path.name.removesuffix(".manifest.json"))
+    users = manifest.tables["public.users"]
+    for changed in ({**users, "rows": 401}, {**users, "content": "0" * len(str(users["content"]))}):
+        path.chmod(0o644)
+        path.write_bytes(dump_manifest(dataclasses.replace(manifest, tables={**manifest.tables, "public.users": changed})))
+        outcome = bench.test()
+        assert outcome.failed
+        assert outcome.result["verdict"] == "failed"
+        assert "What was loaded is not what was backed up" in outcome.message
+        assert {row["table"]: row["content"] for row in outcome.result["proof"]["tables"]} == {"public.payments": "equal", "public.users": "different"}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, WorkOn
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""s3_backup_bucket on real stores: what each takes, refuses and pretends, and what the keys of the three policies may do and not do."""
+"""s3_backup_bucket on real stores: what each takes, refuses and pretends, and what the keys of the policies may do and not do."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_what_is_required_and_missing_fails_after_the_rest(
     assert statuses(outcome.result)["versioning"] == DEFAULTS[kind]["versioning"]
     assert statuses(outcome.result)["expire_noncurrent_after"] == DEFAULTS[kind]["expire_noncurrent_after"]
     assert bucket.name in buckets(server)
-    assert set(outcome.result["policies"]) == {"writer", "restorer", "pruner", "purger"}
+    assert set(outcome.result["policies"]) == {"writer", "restorer", "tester", "watcher", "pruner", "purger"}
 
 
 # Encryption
@@ -458,7 +458,7 @@ def test_a_right_that_is_missing_is_reported_and_not_the_end(ansible: AnsibleRun
     assert "What was required is missing: versioning." in outcome.message
 
 
-# The three keys
+# The keys
 
 
 PREFIXES = pytest.mark.parametrize("prefix", ["", "nightly/db"])
@@ -522,6 +522,48 @@ def test_the_restorer_s_key_restores_and_writes_nothing(
 
 
 @PREFIXES
+def test_the_tester_s_key_records_and_the_watcher_s_reads_what_it_has_recorded(
+    ansible: AnsibleRunner, run: Run, absent: Any, minio: MinIO, database: Database, prefix: str
+) -> None:
+    bucket = absent(minio)
+    made = run(bucket, prefix=prefix)
+    database.execute("CREATE TABLE t AS SELECT generate_series(1, 10) AS a")
+    backup = ansible.run("pg_backup", **database.options(), **bucket.options, prefix=prefix).require_success()["backup"]
+    options, client = keys_for(made, minio, bucket, "tester", prefix)
+    tested = ansible.run("pg_restore_test", **database.options(), **options, name=backup["name"], environment="production", allow_production=True)
+    record = tested.require_success()["record"]
+    assert record in bucket.listing()
+    for key in (backup["key"], f"{backup['key']}.manifest.json", f"{backup['key']}.tests.json"):
+        assert code_of(client.put_object, Bucket=bucket.name, Key=key, Body=b"") == "AccessDenied"
+    for key in (backup["key"], record):
+        assert code_of(client.delete_object, Bucket=bucket.name, Key=key) == "AccessDenied"
+
+    options, client = keys_for(made, minio, bucket, "watcher", prefix)
+    (listed,) = ansible.run("pg_backup_info", **options).require_success()["backups"]
+    assert listed["valid"] is True
+    assert client.get_object(Bucket=bucket.name, Key=record)["ContentLength"] > 0
+    assert code_of(client.get_object, Bucket=bucket.name, Key=backup["key"]) == "AccessDenied"
+    assert code_of(client.put_object, Bucket=bucket.name, Key=record, Body=b"") == "AccessDenied"
+
+
+@PREFIXES
+def test_the_watcher_s_key_judges_and_reads_no_archive(ansible: AnsibleRunner, run: Run, absent: Any, minio: MinIO, prefix: str) -> None:
+    bucket = absent(minio)
+    options, client = keys_for(run(bucket, prefix=prefix), minio, bucket, "watcher", prefix)
+    shelf = Shelf(bucket, prefix=f"{prefix}/" if prefix else "")
+    key = shelf.put(HOUR)
+    shelf.record(key, HOUR)
+    judged = ansible.run("pg_backup_health", **options, name="app", max_restore_test_age="1d").require_success()
+    assert (judged["verdict"], judged["reasons"]) == ("ok", [])
+    before = bucket.listing()
+    assert code_of(client.get_object, Bucket=bucket.name, Key=key) == "AccessDenied"
+    assert code_of(client.put_object, Bucket=bucket.name, Key=f"{shelf.prefix}x", Body=b"") == "AccessDenied"
+    for one in before:
+        assert code_of(client.delete_object, Bucket=bucket.name, Key=one) == "AccessDenied"
+    assert bucket.listing() == before
+
+
+@PREFIXES
 def test_the_pruner_s_key_lets_go_and_reads_no_archive(ansible: AnsibleRunner, run: Run, absent: Any, minio: MinIO, prefix: str) -> None:
     bucket = absent(minio)
     made = run(bucket, prefix=prefix, object_lock={"mode": "governance", "days": 1})
@@ -531,7 +573,8 @@ def test_the_pruner_s_key_lets_go_and_reads_no_archive(ansible: AnsibleRunner, r
     bucket.write(f"{shelf.prefix}restores/1.jsonl", b"{}\n")
     minio.client().create_multipart_upload(Bucket=bucket.name, Key=shelf.key(3 * HOUR))
     options, client = keys_for(made, minio, bucket, "pruner", prefix)
-    policy = {"name": "app", "keep_last": 3}
+    shelf.record(keys[0])
+    policy = {"name": "app", "keep_last": 3, "require_restore_test": "35d"}
     result = ansible.run("s3_retention", **options, **policy).require_success()
     assert {key for key in result["deleted"] if key.endswith(".dump")} == set(keys[3:])
     assert result["permanently"] is False

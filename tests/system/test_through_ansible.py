@@ -37,6 +37,10 @@ def test_the_life_of_a_database(whole_ansible: AnsibleRunner, database: Database
     assert "+app_2" in shown
     run("pg_backup", "CHANGED", **both, name="app")
     run("pg_backup_info", "SUCCESS", **bucket.options, restore_point="latest", verify="decode", pg_bin_dir=both["pg_bin_dir"])
+    testing = {**both, "name": "app", "environment": "staging"}
+    run("pg_restore_test", "CHANGED", check=True, **testing)
+    assert '"verdict": "passed"' in run("pg_restore_test", "CHANGED", **testing)
+    run("pg_backup_health", "SUCCESS", **bucket.options, name="app")
     database.execute("DELETE FROM users WHERE id > 10")
     run("pg_database_info", "SUCCESS", **login, **bucket.options, name="app", compare_with="latest")
     restore = {**both, "name": "app", "environment": "staging", "same_database": True}
@@ -71,6 +75,13 @@ def test_a_wrong_password_is_a_sentence_and_not_shown(whole_ansible: AnsibleRunn
     assert outcome.failed
     assert "password authentication failed" in outcome.message
     assert WRONG_PASSWORD not in outcome.output
+
+
+def test_a_verdict_that_fails_is_whole(whole_ansible: AnsibleRunner, bucket: Bucket) -> None:
+    outcome = whole_ansible.run("pg_backup_health", **bucket.options, name="app")
+    assert outcome.failed
+    assert outcome.message.startswith("CRITICAL: There is no valid backup of app.")
+    assert outcome.result["nagios"]["exit_code"] == 2
 
 
 @pytest.mark.parametrize("module", ["pg_backup_info", "s3_retention"])

@@ -29,8 +29,8 @@ def words(text: str) -> frozenset[str]:
 
 # What the standard library has without reaching outside of the process.
 PURE = words(
-    "__future__ abc base64 binascii bisect collections contextlib copy dataclasses datetime decimal enum fnmatch fractions functools hashlib heapq html "
-    "ipaddress itertools json math numbers operator re string struct textwrap types typing unicodedata urllib.parse"
+    "__future__ abc base64 binascii bisect calendar collections contextlib copy dataclasses datetime decimal enum fnmatch fractions functools hashlib heapq "
+    "html ipaddress itertools json math numbers operator re string struct textwrap types typing unicodedata urllib.parse"
 )
 
 LAYERS: dict[str, frozenset[str]] = {

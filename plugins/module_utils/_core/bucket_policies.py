@@ -31,7 +31,7 @@ def partition_of(region: str | None, endpoint_url: str | None = None) -> str:
 
 
 def key_policies(bucket: str, prefix: str = "", *, partition: str = "aws", kms_key: str | None = None) -> dict[str, Policy]:
-    """Return the policies by name; the purger is a pruner that may also remove old versions for good.
+    """Return the policies by name; the tester is a restorer that may also record a restore test, the purger a pruner that may also remove versions for good.
 
     ``kms_key`` is the key that the bucket encrypts with. It is granted where it is a whole ARN, the only name that a policy can hold.
     """
@@ -41,6 +41,8 @@ def key_policies(bucket: str, prefix: str = "", *, partition: str = "aws", kms_k
     return {
         "writer": {"Version": _VERSION, "Statement": [*_writer(keys), *_encryption(kms_key, "kms:GenerateDataKey", "kms:Decrypt")]},
         "restorer": {"Version": _VERSION, "Statement": [*_restorer(keys), *_encryption(kms_key, "kms:Decrypt")]},
+        "tester": {"Version": _VERSION, "Statement": [*_restorer(keys), *_recording(keys), *_encryption(kms_key, "kms:GenerateDataKey", "kms:Decrypt")]},
+        "watcher": {"Version": _VERSION, "Statement": [*_watcher(keys), *_encryption(kms_key, "kms:Decrypt")]},
         "pruner": {"Version": _VERSION, "Statement": [*_pruner(keys), *_encryption(kms_key, "kms:Decrypt")]},
         "purger": {"Version": _VERSION, "Statement": [*_pruner(keys), *_purging(keys), *_encryption(kms_key, "kms:Decrypt")]},
     }
@@ -69,6 +71,7 @@ class _Keys(t.NamedTuple):
 
 _MANIFESTS = f"*{naming.MANIFEST_SUFFIX}"
 _PROBES = f"{naming.PROBE_NAME}.*"
+_RECORDS = f"*{naming.ARCHIVE_SUFFIX}{naming.TESTS_SUFFIX}*.json"
 
 
 def _writer(keys: _Keys) -> list[dict[str, t.Any]]:
@@ -91,11 +94,23 @@ def _restorer(keys: _Keys) -> list[dict[str, t.Any]]:
     ]
 
 
+def _recording(keys: _Keys) -> list[dict[str, t.Any]]:
+    return [_allow("RecordTests", keys.below(_RECORDS), "s3:PutObject")]
+
+
+def _watcher(keys: _Keys) -> list[dict[str, t.Any]]:
+    return [
+        keys.listing("s3:ListBucket"),
+        _allow("SeeUnfinishedUploads", [keys.whole], "s3:ListBucketMultipartUploads"),
+        _allow("ReadManifestsAndRecords", keys.below(_MANIFESTS, _RECORDS), "s3:GetObject"),
+    ]
+
+
 def _pruner(keys: _Keys) -> list[dict[str, t.Any]]:
     return [
         keys.listing("s3:ListBucket", "s3:ListBucketVersions"),
         _allow("SeeTheBucket", [keys.whole], "s3:ListBucketMultipartUploads", "s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration"),
-        _allow("ReadManifestsAndJournals", keys.below(_MANIFESTS, f"{naming.RESTORES}*"), "s3:GetObject"),
+        _allow("ReadManifestsRecordsAndJournals", keys.below(_MANIFESTS, _RECORDS, f"{naming.RESTORES}*"), "s3:GetObject"),
         _allow("SeeLocks", keys.below("*"), "s3:GetObjectRetention", "s3:GetObjectLegalHold"),
         _allow("Delete", keys.below("*"), "s3:DeleteObject", "s3:AbortMultipartUpload"),
     ]

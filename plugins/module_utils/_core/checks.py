@@ -308,6 +308,12 @@ def _split_name(text: str) -> list[str]:
     return [part[1:-1].replace('""', '"') if part.startswith('"') else "".join(char.lower() if char.isascii() else char for char in part) for part in parts]
 
 
+def read_table_name(text: str) -> TableName | None:
+    """Read a table's name as PostgreSQL would; None where it is none."""
+    parts = _split_name(text)
+    return _table_name(parts) if len(parts) in (1, 2) else None
+
+
 def _table_name(parts: Sequence[str]) -> TableName:
     return TableName(parts[0] if len(parts) == 2 else None, parts[-1])
 

@@ -123,12 +123,18 @@ def lock_refusal(relations: t.Sequence[Relation], facts: ServerFacts) -> str | N
     )
 
 
-def clock_refusal(skew: float | None, whose: str) -> str | None:
-    """Refuse a clock that is off by more than five minutes: names, ages and retention would be wrong."""
-    if skew is None or abs(skew) <= MAXIMUM_CLOCK_SKEW:
+def clock_deviation(skew: float | None, whose: str, maximum: float = MAXIMUM_CLOCK_SKEW) -> str | None:
+    """Say how far this host's clock is off, as the beginning of a sentence; nothing where it is right, or cannot be compared."""
+    if skew is None or abs(skew) <= maximum:
         return None
     direction = "ahead of" if skew < 0 else "behind"
-    return f"This host's clock is {abs(skew):.0f} seconds {direction} {whose}. Correct the clock (NTP) before taking backups: names and ages come from it."
+    return f"This host's clock is {abs(skew):.0f} seconds {direction} {whose}"
+
+
+def clock_refusal(skew: float | None, whose: str) -> str | None:
+    """Refuse a clock that is off by more than five minutes: names, ages and retention would be wrong."""
+    deviation = clock_deviation(skew, whose)
+    return deviation and f"{deviation}. Correct the clock (NTP) before taking backups: names and ages come from it."
 
 
 def omissions(relations: t.Sequence[Relation], dumped: t.Collection[int], in_recovery: bool) -> tuple[list[dict[str, str]], list[str]]:

@@ -30,7 +30,7 @@ def records_beside(objects: t.Iterable[StoredObject], prefix: str, name: str) ->
 
 def old_orphans(catalog: Catalog, policy: Policy, now: dt.datetime, prefix: str) -> list[StoredObject]:
     """Return the archives without a manifest that no running backup can be about to commit."""
-    return [orphan for orphan in catalog.orphans if _older(_orphan_time(orphan, prefix), policy.orphan_grace, now)]
+    return [orphan for orphan in catalog.orphans if _older(orphan_time(orphan, prefix), policy.orphan_grace, now)]
 
 
 def decide_sweeps(
@@ -71,7 +71,7 @@ def _orphan(
     records: t.Mapping[str, t.Sequence[StoredObject]],
     prefix: str,
 ) -> Entry:
-    time = _orphan_time(orphan, prefix)
+    time = orphan_time(orphan, prefix)
     beside = tuple(record.key for record in records.get(orphan.key, ()))
     if orphan.key in held:
         return Entry("orphan", name, orphan.key, "keep", (held[orphan.key],), time, orphan.size)
@@ -94,7 +94,7 @@ def _stray(name: str, record: StoredObject, policy: Policy, now: dt.datetime) ->
     return Entry("record", name, record.key, "delete" if gone else "keep", (reason,), record.modified, record.size, keys=(record.key,))
 
 
-def _orphan_time(orphan: StoredObject, prefix: str) -> dt.datetime:
+def orphan_time(orphan: StoredObject, prefix: str) -> dt.datetime:
     """Return the later of what its key and the store say."""
     parsed = naming.parse_archive_key(orphan.key, prefix)
     return max(parsed.started, orphan.modified) if parsed else orphan.modified

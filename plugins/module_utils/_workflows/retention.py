@@ -99,7 +99,7 @@ def plan_retention(request: RetentionRequest, store: Store, pruner: Pruner, now:
         raise BackupError("No name is given. Set name to the names of the backups that the policy is for.")
     facts = store.probe(store.prefix, write=False)
     _require_clock(facts)
-    held = _named_by_restores(store, now)
+    held = named_by_restores(store, now)
     found = {name: _plan_name(name, request, store, pruner, now, held) for name in names}
     plan = RetentionPlan(
         request=request,
@@ -171,7 +171,7 @@ def _require_clock(facts: StoreFacts) -> None:
         raise RefusedError([refusal])
 
 
-def _named_by_restores(store: Store, now: dt.datetime) -> dict[str, str]:
+def named_by_restores(store: Store, now: dt.datetime) -> dict[str, str]:
     """Return the archives that the journal of a recent restore names, whatever that restore has come to."""
     held: dict[str, str] = {}
     for journal in store.list_objects(naming.RESTORES, deep=True):

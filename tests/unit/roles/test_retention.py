@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.workon.postgresql_backup.plugins.doc_fragments import _store
+from ansible_collections.workon.postgresql_backup.plugins.doc_fragments import _retention, _store
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.retention import POLICY_SPEC
 from ansible_collections.workon.postgresql_backup.plugins.modules import s3_retention
 
@@ -22,7 +22,11 @@ def _load(name: str) -> Any:
     return yaml.safe_load((_ROLES / name).read_text())
 
 
-_MODULE = yaml.safe_load(s3_retention.DOCUMENTATION)["options"]
+_MODULE = {
+    name: option
+    for text in (s3_retention.DOCUMENTATION, _retention.ModuleDocFragment.DOCUMENTATION)
+    for name, option in yaml.safe_load(text)["options"].items()
+}
 _STORE = {
     name: option
     for text in (_store.ModuleDocFragment.DOCUMENTATION, _store.ModuleDocFragment.CONNECTION)

@@ -20,7 +20,8 @@ ARCHIVE = "workon_2026-01-08_103000.dump"
 MANIFEST = f"{ARCHIVE}.manifest.json"
 PROBE = ".postgresql_backup_probe.0a1b2c3d"
 JOURNAL = "restores/1.jsonl"
-KINDS = ("writer", "restorer", "pruner", "purger")
+RECORD = f"{ARCHIVE}.tests/2026-01-09_040000_000.json"
+KINDS = ("writer", "restorer", "tester", "watcher", "pruner", "purger")
 
 
 def may(policy: dict[str, t.Any], action: str, key: str = "", *, bucket: str = "b") -> bool:
@@ -42,9 +43,12 @@ def test_the_files_are_what_the_module_returns(name: str) -> None:
     [
         ("s3:PutObject", ARCHIVE, {"writer"}),
         ("s3:AbortMultipartUpload", ARCHIVE, {"writer", "pruner", "purger"}),
-        ("s3:GetObject", ARCHIVE, {"restorer"}),
-        ("s3:GetObject", MANIFEST, {"writer", "restorer", "pruner", "purger"}),
-        ("s3:GetObject", JOURNAL, {"restorer", "pruner", "purger"}),
+        ("s3:GetObject", ARCHIVE, {"restorer", "tester"}),
+        ("s3:GetObject", MANIFEST, set(KINDS)),
+        ("s3:GetObject", RECORD, {"restorer", "tester", "watcher", "pruner", "purger"}),
+        ("s3:PutObject", RECORD, {"writer", "tester"}),
+        ("s3:PutObject", MANIFEST, {"writer"}),
+        ("s3:GetObject", JOURNAL, {"restorer", "tester", "pruner", "purger"}),
         ("s3:GetObjectVersion", MANIFEST, {"purger"}),
         ("s3:GetObjectVersion", ARCHIVE, set()),
         ("s3:DeleteObject", ARCHIVE, {"pruner", "purger"}),
@@ -89,7 +93,8 @@ def test_a_key_for_encryption_is_granted_where_its_whole_name_is_known() -> None
     key = "arn:aws:kms:eu-central-1:123456789012:key/0a1b"
     granted = {name: [s["Action"] for s in policy["Statement"] if s["Resource"] == [key]] for name, policy in key_policies("b", kms_key=key).items()}
     decrypt = [["kms:Decrypt"]]
-    assert granted == {"writer": [["kms:GenerateDataKey", "kms:Decrypt"]], "restorer": decrypt, "pruner": decrypt, "purger": decrypt}
+    both = [["kms:GenerateDataKey", "kms:Decrypt"]]
+    assert granted == {"writer": both, "restorer": decrypt, "tester": both, "watcher": decrypt, "pruner": decrypt, "purger": decrypt}
     assert key_policies("b", kms_key="alias/backups") == key_policies("b", kms_key=None) == key_policies("b")
 
 
