@@ -128,7 +128,7 @@ names:
       description: How many there are of each kind, null where the store could not be read.
       type: dict
       returned: always
-      sample: {"valid": 31, "not valid": 0, "broken": 0, "without a manifest": 0, "unfinished": 0, "foreign": 1, "restore tests": 4}
+      sample: {"backups": 31, "valid": 31, "orphans": 0, "broken": 0, "foreign": 1, "unfinished": 0, "restore_tests": 4}
 size:
   description: The page's size in bytes.
   returned: when the page was made

@@ -47,7 +47,8 @@ class Environment:
 
 
 def _ansible(series: str, *pythons: str) -> Environment:
-    return Environment(f"ansible-{series}", (f"ansible-core~={series}.0", *_LIBRARIES, *_REPORTING, *_TESTING, "pytest-xdist"), pythons)
+    requirements = (f"ansible-core~={series}.0", *_LIBRARIES, *_REPORTING, *_TESTING, "aiosmtpd", "pytest-xdist")
+    return Environment(f"ansible-{series}", requirements, pythons)
 
 
 OLDEST = _ansible("2.18", "3.11", "3.12", "3.13")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, WorkOn
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Back up a real PostgreSQL into a real S3 server with the playbook, damage the database, bring it back while a client reads, and go back again.
+"""Back up a real PostgreSQL into a real S3 server with the playbook, damage the database, bring it back while a client reads, go back again, and judge it all.
 
 Both servers are private, on free loopback ports, and gone at the end, also after Ctrl-C.
 """
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.readers import Readers, Seen
 from checks import tree
 from harness import process
-from harness.paths import CHECKOUT
+from harness.paths import CACHE, CHECKOUT
 from harness.postgres import PostgresServer
 from harness.stores import SeaweedFS, StoreServer
 
@@ -33,6 +33,7 @@ BUCKET = "workon-backups"
 DATABASE = "workon"
 RESTORED = "workon_restored"
 INVENTORY = "examples/inventory"
+REPORT = CACHE / "demo" / "backups.html"
 SCHEMA = Path(__file__).with_name("workon.sql")
 # What a tired person does, and the SQL of it.
 DAMAGE = {
@@ -78,6 +79,8 @@ def main() -> None:
         backup = look_up(environment)
         same = restore_without_us(server, download(store, backup["key"], scratch), backup)
         same = damage_and_restore(server, environment) and same
+        play(environment, "playbooks/verify.yml")
+        same = judge(environment) and same
     print(f"\n{'Every row came back' if same else 'NOT THE SAME'}; {time.monotonic() - started:.0f} s in all. The servers and their data are gone.")
     sys.exit(0 if same else 1)
 
@@ -99,7 +102,7 @@ def user_environment(server: PostgresServer, store: StoreServer, scratch: Path) 
         "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false",
         "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
         # The client programs of a PostgreSQL that is not installed, and ours before a shell's.
-        "PATH": os.pathsep.join([str(server.installation.bin_dir), str(Path(sys.executable).parent), inherited.get("PATH", "")]),
+        "PATH": os.pathsep.join([str(server.bin_dir), str(Path(sys.executable).parent), inherited.get("PATH", "")]),
     }
 
 
@@ -184,6 +187,16 @@ def damage_and_restore(server: PostgresServer, environment: Mapping[str, str]) -
     undone = contents(server, DATABASE) == damaged
     print(f"The damaged database is {'back, as it was' if undone else 'NOT AS IT WAS'}. {interruption(back)}")
     return restored == before and undone and not seen.wrong + back.wrong
+
+
+def judge(environment: Mapping[str, str]) -> bool:
+    """Say whether the backups would help tonight, and put everything that is known of them on one page."""
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    health = ad_hoc(environment, "pg_backup_health", f"name={DATABASE} max_restore_test_age=35d")
+    print(health["text"].rstrip())
+    report = ad_hoc(environment, "pg_backup_report", f"path={REPORT} keep_within=30d max_restore_test_age=35d")
+    print(report["msg"])
+    return bool(health["verdict"] == "ok")
 
 
 def show(before: Mapping[str, Content], damaged: Mapping[str, Content], restored: Mapping[str, Content]) -> None:

@@ -138,6 +138,11 @@ class PostgresServer:
         """Return a streaming hot standby of this running server, to be entered or started."""
         return Standby(self, directory, settings=settings)
 
+    @property
+    def bin_dir(self) -> Path:
+        """The directory of its programs, where whoever starts another server can reach them, too."""
+        return _reachable_bin_dir(self.installation, self._account)
+
     def last_words(self) -> str:
         """Return the end of the server's log."""
         return self._child.last_words() if self._child else ""
@@ -185,13 +190,13 @@ class PostgresServer:
             password_file.unlink()
 
     def _program(self, name: str) -> Path:
-        return _reachable_bin_dir(self.installation, self._account) / name
+        return self.bin_dir / name
 
     def _environment(self) -> dict[str, str]:
         # A server must not inherit who the developer is (PGHOST, PGPASSWORD, ...), nor a home that its account cannot enter.
         ours = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         # The prebuilt modules (walreceiver, postgres_fdw) would otherwise load the system's libpq, an older one.
-        libraries = _reachable_bin_dir(self.installation, self._account).parent / "lib"
+        libraries = self.bin_dir.parent / "lib"
         return ours | {"HOME": "/", "LC_ALL": "C.UTF-8", "TZ": "UTC", "LD_LIBRARY_PATH": str(libraries)}
 
     def _require_answer(self) -> None:

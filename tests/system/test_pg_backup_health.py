@@ -120,6 +120,25 @@ def test_a_real_backup_is_well_at_once(ansible: AnsibleRunner, judge: Judge, dat
 # Each alarm, for real
 
 
+def test_one_flipped_bit_is_found_by_the_next_restore_test_and_is_critical(
+    ansible: AnsibleRunner, judge: Judge, alarm: Callable[..., Outcome], database: Database, folder: Folder, tmp_path: Path
+) -> None:
+    """Size and manifest are as they were: nothing but reading the archive can show it."""
+    database.execute("CREATE TABLE users AS SELECT g AS id FROM generate_series(1, 1000) AS g")
+    key = ansible.run("pg_backup", **database.options(), name="app", **folder.options).require_success()["backup"]["key"]
+    # The database has no tag, so its server is production's.
+    named = {**database.options(), "name": "app", "environment": "production", "allow_production": True}
+    assert ansible.run("pg_restore_test", **named, **folder.options).require_success()["verdict"] == "passed"
+    archive = bytearray(folder.read(key))
+    archive[len(archive) // 2] ^= 1
+    folder.write(key, bytes(archive))
+    assert judge(folder)["verdict"] == "ok"
+    assert ansible.run("pg_restore_test", **named, **folder.options).result["verdict"] == "failed"
+    reasons = alarm(folder, verdict="critical", tmp_path=tmp_path).result["reasons"]
+    assert [(reason["check"], reason["verdict"]) for reason in reasons] == [("restore_test", "critical")]
+    assert key in reasons[0]["sentence"]
+
+
 def test_a_schedule_that_stopped(alarm: Callable[..., Outcome], folder: Folder, tmp_path: Path) -> None:
     shelf = Shelf(folder)
     for days in range(7):

@@ -128,7 +128,7 @@ def test_restore_tests_are_on_the_page(run: Run, shelf: Shelf, path: Path) -> No
         restore_test(key=key, name="app", backup_id=manifest().backup_id, verdict="failed", reasons=["A table is <empty>."], rto=75.0, **times),
     )
     result = run(shelf.store)
-    assert (result["verdict"], result["names"][0]["counts"]["restore tests"]) == ("critical", 1)
+    assert (result["verdict"], result["names"][0]["counts"]["restore_tests"]) == ("critical", 1)
     text = read(path).text()
     assert "failed A table is <empty>." in text
     assert "1 min 15 s" in text
@@ -160,13 +160,13 @@ def test_check_mode_writes_nothing_and_diff_is_short(run: Run, shelf: Shelf, pat
     assert planned["changed"] is True
     assert not path.exists()
     assert planned["diff"]["before"] == ""
-    assert planned["diff"]["after"] == "PostgreSQL backups: ok. Every check of the backups found nothing wrong.\napp: ok, 1 valid\n"
+    assert planned["diff"]["after"] == "PostgreSQL backups: ok. Every check of the backups found nothing wrong.\napp: ok, 1 of 1 backup valid\n"
     run(shelf.store)
     written = path.read_bytes()
     assert run(shelf.store, check=True)["changed"] is False
     shelf.put(2 * HOUR)
     diff = run(shelf.store, check=True, diff=True)["diff"]
-    assert (diff["before"].splitlines()[1], diff["after"].splitlines()[1]) == ("app: ok, 1 valid", "app: ok, 2 valid")
+    assert (diff["before"].splitlines()[1], diff["after"].splitlines()[1]) == ("app: ok, 1 of 1 backup valid", "app: ok, 2 of 2 backups valid")
     assert path.read_bytes() == written
 
 

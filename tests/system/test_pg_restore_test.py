@@ -46,7 +46,7 @@ class Bench:
         return self.scene.ansible
 
     def options(self, *, on_server: bool, **options: Any) -> dict[str, Any]:
-        where = self.scene.database.options(self.scene.user) if on_server else {"pg_bin_dir": str(self.scene.database.server.installation.bin_dir)}
+        where = self.scene.database.options(self.scene.user) if on_server else {"pg_bin_dir": str(self.scene.database.server.bin_dir)}
         given = {**where, **({"environment": "staging"} if on_server else {}), "name": "app", "spool_directory": str(self.spool), **self.folder.options}
         return {name: value for name, value in {**given, **options}.items() if value is not None}
 

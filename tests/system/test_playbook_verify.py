@@ -54,7 +54,7 @@ def scene(ansible: AnsibleRunner, database: Database, folder: Folder) -> Iterato
 def variables(scene: Scene, folder: Folder, spool: Path) -> dict[str, Any]:
     """The inventory of a host whose database is called app, with a role that has a password."""
     user = scene.database.role("SUPERUSER")
-    login = scene.database.options(user)
+    login = {**scene.database.options(user), "pg_bin_dir": str(scene.database.server.bin_dir)}
     return {"name": "app", "environment": "staging", "checks": _CHECKS, "spool_directory": str(spool), **login, **folder.options}
 
 

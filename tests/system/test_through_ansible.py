@@ -16,7 +16,7 @@ _MODULES = Path(__file__).resolve().parents[2] / "plugins" / "modules"
 WRONG_PASSWORD = "Wr0ng-pa55w0rd/of@nobody"
 
 
-def test_the_life_of_a_database(whole_ansible: AnsibleRunner, database: Database, bucket: Bucket) -> None:
+def test_the_life_of_a_database(whole_ansible: AnsibleRunner, database: Database, bucket: Bucket, tmp_path: Path) -> None:
     both = {**database.options(), **bucket.options}
     ran = []
 
@@ -41,6 +41,10 @@ def test_the_life_of_a_database(whole_ansible: AnsibleRunner, database: Database
     run("pg_restore_test", "CHANGED", check=True, **testing)
     assert '"verdict": "passed"' in run("pg_restore_test", "CHANGED", **testing)
     run("pg_backup_health", "SUCCESS", **bucket.options, name="app")
+    for check in (True, False):
+        shown = run("pg_backup_report", "CHANGED", check=check, **bucket.options, path=str(tmp_path / "backups.html"))
+        assert "+app: ok, 1 of 1 backup valid, restore tests: 1" in shown
+    run("pg_backup_report", "SUCCESS", **bucket.options, path=str(tmp_path / "backups.html"))
     database.execute("DELETE FROM users WHERE id > 10")
     run("pg_database_info", "SUCCESS", **login, **bucket.options, name="app", compare_with="latest")
     restore = {**both, "name": "app", "environment": "staging", "same_database": True}
@@ -54,6 +58,8 @@ def test_the_life_of_a_database(whole_ansible: AnsibleRunner, database: Database
     run("pg_restore_safe", "CHANGED", **restore, state="finalized", keep_previous=0)
     run("s3_retention", "SUCCESS", **bucket.options, name="app", keep_last=1)
     run("s3_backup_bucket", "CHANGED", check=True, **bucket.options, versioning=True)
+    told = run("postgresql_backup_notify", "SUCCESS", event="failure", summary="It failed.", contacts=[{"level": "L1", "name": "On call", "reach": "+49 30 1"}])
+    assert "L1  at once  On call  +49 30 1" in told
     assert set(ran) == _modules() - {"pg_backup_adopt"}
 
 

@@ -380,7 +380,7 @@ def _prisma(option: _Entry) -> PrismaMigrations | None:
 def _http(option: _Entry) -> Iterator[HttpRequest]:
     for entry in option.entries("http", _keys("http"), lambda value: value):
         url = entry.text("url", "Write the address to ask, as https://www.example.com/healthz")
-        problem = _url_problem(url) if url else None
+        problem = url_problem(url) if url else None
         if problem:
             entry.refuse(*problem)
         status = entry.whole_number("status", 100, 599, default=200)
@@ -401,7 +401,7 @@ def shown_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _url_problem(url: str) -> tuple[str, str] | None:
+def url_problem(url: str) -> tuple[str, str] | None:
     """Return what is wrong with a URL and what to do about it; it is not quoted, because it may hold a secret."""
     if not url.isascii() or not url.isprintable() or " " in url:
         return "has a url with a space or a character that is not ASCII", "Percent-encode it"
@@ -417,6 +417,11 @@ def _url_problem(url: str) -> tuple[str, str] | None:
     return None
 
 
+def headers_are_sound(headers: t.Iterable[tuple[str, str]]) -> bool:
+    """Say whether each header has a name and a value of one line that HTTP can carry."""
+    return all(re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) and re.fullmatch(r"[\x20-\x7e\xa0-\xff]+", value) for name, value in headers)
+
+
 def _headers(entry: _Entry) -> tuple[tuple[str, str], ...]:
     headers = entry.given("headers")
     if headers is None:
@@ -425,7 +430,7 @@ def _headers(entry: _Entry) -> tuple[tuple[str, str], ...]:
         entry.refuse("has headers that are not a mapping", "Write them as NAME: VALUE")
         return ()
     found = tuple((str(name), "" if value is None else str(value)) for name, value in headers.items())
-    if not all(re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) and re.fullmatch(r"[\x20-\x7e\xa0-\xff]+", value) for name, value in found):
+    if not headers_are_sound(found):
         entry.refuse("has a header without a value, or with a character that no header has", "Write them as NAME: VALUE, each in one line")
     return found
 
@@ -662,7 +667,7 @@ def judge_response(check: HttpRequest, response: HttpResponse) -> CheckResult:
 
 
 def _is_absolute(location: str) -> bool:
-    return location.startswith(("http://", "https://")) and _url_problem(location) is None
+    return location.startswith(("http://", "https://")) and url_problem(location) is None
 
 
 def _json_difference(actual: t.Any, expected: t.Any, place: str) -> str | None:

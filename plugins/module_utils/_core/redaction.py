@@ -36,6 +36,8 @@ _JAVASCRIPT_SAFE = ("!~*'()-_.", "!~*'()-_.;,/?:@&=+$#")
 _CONNINFO_SECRET = re.compile(r"(?:password|passwd|pwd|secret|token|api_?key)\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&'][^\s&]*)", re.IGNORECASE)
 _HEX_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _ANY_SCHEME = re.compile(r"(?:jdbc:)?[A-Za-z][A-Za-z0-9+.-]*://")
+# As far as the last @, because an unescaped one may be part of the password.
+_URL_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:)\S+@")
 _BEFORE_AT = re.compile(r"[^@/?#&=:,\s\[\]]+@")
 _MARKS = re.compile(r"[@/?#&=:,\s\[\]]+")
 
@@ -131,6 +133,11 @@ def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
             current = (start, end)
     if current is not None:
         yield current
+
+
+def mask_url_passwords(text: str) -> str:
+    """Return the text with the password of every URL in it masked, for texts whose secrets nobody has registered."""
+    return _URL_PASSWORD.sub(rf"\1{MASK}@", text)
 
 
 def url_secrets(url: str) -> frozenset[str]:

@@ -41,6 +41,7 @@ _POINTS_OF_A_CHART = 3
 _TROUBLES_SHOWN = 20
 _TESTS_SHOWN = 12
 
+_OTHERS = ("orphans", "broken", "foreign", "unfinished", "restore_tests")
 _REASONS = {"scheduled": "scheduled", "manual": "by hand", "pre_restore": "before a restore", "incident": "of an incident"}
 _TESTED = {"passed": "passed", "failed": "failed", "could_not_verify": "could not verify"}
 
@@ -189,11 +190,7 @@ class Report:
 
     def summary(self) -> list[str]:
         """Return the page in a few lines, for the result and for diffs."""
-        lines = [f"{self.title}: {self.verdict}. {self.headline}"]
-        for section in self.sections:
-            counts = section.content.counts if section.content else {}
-            lines.append(f"{section.name}: " + ", ".join([section.verdict, *(f"{count} {state}" for state, count in counts.items() if count)]))
-        return lines
+        return [f"{self.title}: {self.verdict}. {self.headline}", *(f"{section.name}: {section.verdict}, {_in_words(section)}" for section in self.sections)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,6 +273,14 @@ def _section(number: int, look: Look, wishes: Wishes, now: dt.datetime, prefix: 
     )
 
 
+def _in_words(section: Section) -> str:
+    if not section.content:
+        return "not read"
+    counts = section.content.counts
+    others = "".join(f", {kind.replace('_', ' ')}: {counts[kind]}" for kind in _OTHERS if counts[kind])
+    return f"{counts['valid']} of {counted(counts['backups'], 'backup', 'backups')} valid{others}"
+
+
 def _content(look: Look, catalog: Catalog, wishes: Wishes, now: dt.datetime, prefix: str) -> Content:
     rest = catalog.backups[wishes.limit :]
     tests = _test_rows(look, wishes.zone)
@@ -301,15 +306,14 @@ def _of(health: NameHealth) -> str:
 
 
 def _counts(look: Look, catalog: Catalog) -> dict[str, int]:
-    valid = len(catalog.valid_backups())
     return {
-        "valid": valid,
-        "not valid": len(catalog.backups) - valid,
+        "backups": len(catalog.backups),
+        "valid": len(catalog.valid_backups()),
+        "orphans": len(catalog.orphans),
         "broken": len(catalog.broken),
-        "without a manifest": len(catalog.orphans),
-        "unfinished": len(catalog.unfinished),
         "foreign": len(catalog.foreign),
-        "restore tests": sum(map(len, look.tests.values())),
+        "unfinished": len(catalog.unfinished),
+        "restore_tests": sum(map(len, look.tests.values())),
     }
 
 

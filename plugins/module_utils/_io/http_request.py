@@ -4,12 +4,11 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 # Do not use it outside of the collection.
-"""One GET through the standard library, and its errors as sentences that show no secret of the URL."""
+"""One request through the standard library, and its errors as sentences that show no secret of the URL."""
 
 from __future__ import annotations
 
 import http.client
-import ssl
 import time
 import typing as t
 import urllib.error
@@ -17,6 +16,7 @@ import urllib.request
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.checks import HttpResponse, shown_url
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.network_errors import network_sentence
 
 MAXIMUM_BODY = 1024 * 1024
 _CHUNK = 65536
@@ -27,12 +27,21 @@ def get(url: str, headers: t.Iterable[tuple[str, str]], timeout: float) -> HttpR
 
     A redirect is an answer too. Followed, it could end at a login page that answers 200, and carry secret headers to another host.
     """
+    return _ask(urllib.request.Request(url, headers=dict(headers)), timeout, shown_url(url))
+
+
+def send(method: str, url: str, headers: t.Iterable[tuple[str, str]], body: bytes, timeout: float, *, shown: str) -> HttpResponse:
+    """Send a body, once, as ``get`` asks. ``shown`` stands for the URL in sentences, because the path of a webhook is its password."""
+    return _ask(urllib.request.Request(url, data=body, headers=dict(headers), method=method), timeout, shown)
+
+
+def _ask(request: urllib.request.Request, timeout: float, shown: str) -> HttpResponse:
     deadline = time.monotonic() + timeout
     try:
-        with _opener().open(urllib.request.Request(url, headers=dict(headers)), timeout=timeout) as response:
+        with _opener().open(request, timeout=timeout) as response:
             return HttpResponse(response.status, _body(response, deadline), response.headers.get("Location"))
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise BackupError(f"{shown_url(url)} {_sentence(error, timeout)}") from error
+        raise BackupError(f"{shown} {_sentence(error, timeout)}") from error
 
 
 def _opener() -> urllib.request.OpenerDirector:
@@ -59,12 +68,8 @@ def _body(response: http.client.HTTPResponse, deadline: float) -> bytes | None:
 
 def _sentence(error: Exception, timeout: float) -> str:
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(cause, TimeoutError):
-        return f"did not answer within {timeout:.3g} seconds."
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"showed a certificate that could not be verified: {cause.verify_message.rstrip('.')}."
     if isinstance(cause, OSError):
-        return f"could not be reached: {(cause.strerror or str(cause)).rstrip('.')}."
+        return network_sentence(cause, timeout)
     if isinstance(cause, http.client.BadStatusLine):
         return "did not answer in HTTP."
     # Not in Python's words, which quote what they complain of: a piece of the URL or a header.

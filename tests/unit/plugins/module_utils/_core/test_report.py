@@ -137,7 +137,7 @@ def test_headline_figures_are_those_of_the_newest_valid_backup() -> None:
         "History since": ("2026-03-01 12:00", ""),
         "Last restore proved": ("2026-03-07 12:00", "in 1 min 15 s"),
     }
-    assert found.counts == {"valid": 2, "not valid": 1, "broken": 0, "without a manifest": 0, "unfinished": 0, "foreign": 0, "restore tests": 1}
+    assert found.counts == {"backups": 3, "valid": 2, "orphans": 0, "broken": 0, "foreign": 0, "unfinished": 0, "restore_tests": 1}
 
 
 def test_each_day_shows_how_many_and_the_worst() -> None:
@@ -289,8 +289,14 @@ def test_what_is_no_backup_is_counted_and_named() -> None:
 
 
 def test_the_summary_has_a_line_for_each_name() -> None:
-    found = report(look(Catalog(backups=(backup(HOUR), backup(DAY)))), look(Catalog(), name="z"))
-    assert found.summary() == ["Backups: critical. 1 of 2 names need to be looked at: z.", "z: critical", "app: ok, 2 valid"]
+    gone = Look(unknown("y", "It went away."))
+    found = report(look(Catalog(backups=(backup(HOUR), backup(DAY)), foreign=(stored("app_x"),))), look(Catalog(), name="z"), gone)
+    assert found.summary() == [
+        "Backups: critical. 2 of 3 names need to be looked at: z, y.",
+        "z: critical, 0 of 0 backups valid",
+        "y: unknown, not read",
+        "app: ok, 2 of 2 backups valid, foreign: 1",
+    ]
 
 
 AGES = st.integers(0, 800).map(lambda days: days * DAY)
