@@ -323,20 +323,12 @@ def tell(schedule: dict[str, t.Any], job: Job, log: Log, sentence: str) -> None:
     playbook = schedule.get("on_failure", "")
     if not playbook:
         return
-    lines = list(log.tail)
+    text = "\n".join(log.tail)
     log.say(f"Telling of the failure by the playbook {playbook}...")
-    event = {
-        "schedule_event": {
-            "event": "failure",
-            "job": job.kind,
-            "database": job.database,
-            "summary": sentence,
-            "text": "\n".join(lines),
-        }
-    }
+    event = {"event": "failure", "job": job.kind, "database": job.database, "summary": sentence, "text": text}
     # By a file: the text would be too long for an argument, and is nobody else's business.
-    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
-        json.dump(event, file)
+    with tempfile.NamedTemporaryFile("w", suffix=".yml", encoding="utf-8") as file:
+        file.write("schedule_event:\n" + "".join(f"  {name}: {_unsafe(value)}\n" for name, value in event.items()))
         file.flush()
         command = play(schedule, playbook, job.database, {}, [f"--extra-vars=@{file.name}"])
         try:
@@ -346,6 +338,11 @@ def tell(schedule: dict[str, t.Any], job: Job, log: Log, sentence: str) -> None:
             return
     if status:
         log.complain(f"The playbook {playbook} ended with exit status {status}, so perhaps nobody was told.")
+
+
+def _unsafe(text: str) -> str:
+    """Return a text as YAML that is no template, whatever it holds: in a log are words of servers, which must not be carried out."""
+    return '!unsafe "' + "".join(one if one.isascii() and one.isprintable() and one not in '"\\' else f"\\U{ord(one):08x}" for one in text) + '"'
 
 
 def carry_out(schedule: dict[str, t.Any], job: Job, log: Log, extra: list[str]) -> int:

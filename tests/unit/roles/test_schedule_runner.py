@@ -12,11 +12,13 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from harness.waiting import NotYet, wait_for
 
@@ -43,7 +45,7 @@ class Host:
             "kill_after": 0.5,
             "jobs": {
                 kind: {"workon": {"playbook": f"collection.{kind}", "variables": {"reason": "scheduled"}, "time_limit": 60, "lock_wait": wait}}
-                for kind, wait in (("backup", 30), ("verify", 0))
+                for kind, wait in (("backup", 30), ("verify", 0), ("health", None))
             },
         }
 
@@ -134,8 +136,6 @@ def test_a_run_is_the_playbook_for_one_target_in_a_log_with_times(host: Host) ->
 
 
 def test_the_times_are_utc(host: Host) -> None:
-    import time
-
     host.does("true")
     before = time.gmtime()
     assert host.run(environment={"TZ": "Pacific/Kiritimati"})[0] == 0
@@ -190,6 +190,13 @@ def test_another_job_of_the_database_waits_for_its_turn_or_is_skipped(host: Host
     assert (host.directory / "began").read_text() == "x\nx\n"
 
 
+def test_what_only_looks_does_not_wait(host: Host) -> None:
+    host.does('case "$*" in *health) exit 3;; esac; echo x > {directory}/began; while [ ! -e {directory}/go ]; do sleep 0.05; done')
+    host.start()
+    host.wait_for_file("began")
+    assert host.run("health", "workon")[0] == 3
+
+
 def test_the_lock_is_held_as_long_as_the_run_lives_even_when_its_runner_was_killed(host: Host) -> None:
     host.does("echo $$ > {directory}/began; while [ ! -e {directory}/go ]; do sleep 0.05; done")
     first = host.start()
@@ -237,19 +244,27 @@ def test_a_signal_ends_the_run_and_is_a_failure(host: Host) -> None:
     assert re.fullmatch(r"ERROR: The backup of workon failed: it was ended by SIGTERM after \d+ s\.", host.lines()[-1])
 
 
-_HOOK = """
+_HOOK = r"""
 case "$*" in *tell.yml) for one; do case "$one" in --extra-vars=@*) cat "${one#*@}" > {directory}/event;; esac; done; echo told; exit {end};; esac
-echo "the reason"; exit 2
+printf '%b\n' 'the reason: "{{ 1 + 1 }}" \\\\ gr\0303\0266\0303\0237er \0360\0237\0220\0230'; exit 2
 """
+
+
+class _Unsafe(yaml.SafeLoader):
+    """Reads what Ansible will not take for a template, and fails for every other text."""
+
+
+_Unsafe.add_constructor("!unsafe", lambda loader, node: ("unsafe", loader.construct_scalar(node)))
 
 
 def test_a_failure_is_told_with_its_log(host: Host) -> None:
     host.does(_HOOK.replace("{end}", "0"), on_failure="tell.yml")
     assert host.run()[0] == 2
-    event = json.loads((host.directory / "event").read_text())["schedule_event"]
+    tagged = yaml.load((host.directory / "event").read_text(), _Unsafe)["schedule_event"]
+    event = {name: text for name, (tag, text) in tagged.items() if tag == "unsafe"}
     assert (event["event"], event["job"], event["database"]) == ("failure", "backup", "workon")
     assert event["summary"].startswith("The backup of workon failed: ansible-playbook ended with exit status 2")
-    assert "] the reason\n" in event["text"]
+    assert '] the reason: "{{ 1 + 1 }}" \\\\ gr\u00f6\u00dfer \U0001f418\n' in event["text"]
     assert host.lines()[-2:] == ["Telling of the failure by the playbook tell.yml...", "told"]
 
 
@@ -272,8 +287,8 @@ def test_nobody_is_told_of_success_nor_of_a_skipped_run(host: Host) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("backup", "worken"), "The schedule has no job backup worken. It has: backup workon, verify workon."),
-        (("restore", "workon"), "The schedule has no job restore workon. It has: backup workon, verify workon."),
+        (("backup", "worken"), "The schedule has no job backup worken. It has: backup workon, health workon, verify workon."),
+        (("restore", "workon"), "The schedule has no job restore workon. It has: backup workon, health workon, verify workon."),
     ],
 )
 def test_a_job_that_is_not_there_is_refused(host: Host, arguments: tuple[str, ...], sentence: str) -> None:
