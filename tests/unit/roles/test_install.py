@@ -19,7 +19,7 @@ import jinja2
 import pytest
 import yaml
 from ansible.plugins.filter.core import FilterModule
-from ansible.plugins.test.core import TestModule as Tests
+from ansible.plugins.test.core import TestModule as JinjaTests
 
 from harness.paths import CHECKOUT
 
@@ -135,7 +135,7 @@ _Unsafe.add_constructor("tag:yaml.org,2002:str", _harmless)
 def test_a_value_is_written_so_that_it_is_read_as_it_was(value: Any) -> None:
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_ROLE / "templates"), autoescape=False)
     environment.filters.update(FilterModule().filters())
-    environment.tests.update({**Tests().tests(), "ansible.builtin.vault_encrypted": lambda _value: False})
+    environment.tests.update({**JinjaTests().tests(), "ansible.builtin.vault_encrypted": lambda _value: False})
     text = environment.from_string("{% from 'literal.j2' import literal with context %}{{ literal(value) }}").render(value=value)
     assert "\n" not in text
     assert yaml.load(f"name: {text}", _Unsafe)["name"] == value

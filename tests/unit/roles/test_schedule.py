@@ -14,7 +14,7 @@ import jinja2
 import pytest
 import yaml
 from ansible.plugins.filter.core import FilterModule
-from ansible.plugins.test.core import TestModule as Tests
+from ansible.plugins.test.core import TestModule as JinjaTests
 
 from harness.paths import CHECKOUT
 
@@ -69,7 +69,7 @@ def test_a_job_is_a_playbook_of_the_collection_and_its_variables_are_the_role_s(
 def _planned(cron: str, *, local: bool = False) -> dict[str, Any]:
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_ROLE / "templates"), autoescape=False)
     environment.filters.update(FilterModule().filters())
-    environment.tests.update(Tests().tests())
+    environment.tests.update(JinjaTests().tests())
     text = environment.get_template("jobs.j2").render(
         __schedule_names=["workon"], __schedule_entries=[{"schedule": {"verify": ""}}], schedule_jobs={"backup": cron, "verify": "1 1 1 1 *"},
         schedule_local_time=local,
