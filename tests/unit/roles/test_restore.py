@@ -62,7 +62,7 @@ def test_what_is_said_for_one_restore_is_no_option_of_a_database() -> None:
 
 def test_a_list_of_databases_to_back_up_is_understood() -> None:
     backup = set(_options(pg_backup.DOCUMENTATION, *_SHARED))
-    assert set(_VARS["__restore_of_backups"]) == backup - set(_MODULE) | {"fingerprint", "timeout", "retention", "health"}
+    assert set(_VARS["__restore_of_backups"]) == backup - set(_MODULE) | {"fingerprint", "timeout", "retention", "health", "schedule"}
 
 
 @pytest.mark.parametrize("name", sorted(set(_SPEC) - {"databases", "show_plan", "contacts"}))

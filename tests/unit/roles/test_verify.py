@@ -53,7 +53,7 @@ def test_a_list_of_databases_that_others_share_is_understood() -> None:
     backup = set(_options(*_SHARED, _STORE.WRITE, pg_backup.DOCUMENTATION))
     of_restores = {"strategy", "keep_previous", "safety_name"}
     assert of_restores <= set(_options(pg_restore_safe.DOCUMENTATION))
-    assert set(_VARS["__verify_aside"]) == backup - set(_MODULE) | of_restores | {"timeout", "retention", "health"}
+    assert set(_VARS["__verify_aside"]) == backup - set(_MODULE) | of_restores | {"timeout", "retention", "health", "schedule"}
 
 
 @pytest.mark.parametrize("name", sorted(set(_SPEC) - _OF_THE_ROLE))
