@@ -95,8 +95,8 @@ def test_cron(site: Site) -> None:
     assert site.files() == {*_ALWAYS, "cron.d/postgresql_backup_health"}
     entry = (site.cron / "postgresql_backup_health").read_text().splitlines()
     assert entry[-1] == (
-        f"17 * * * * {os.environ.get('USER') or 'root'} ansible-playbook workon.postgresql_backup.health --inventory /etc/postgresql_backup/inventory.yml "
-        f"--extra-vars @/etc/postgresql_backup/vars.yml --extra-vars target=production --extra-vars health_status_directory={site.status} "
+        f"17 * * * * {os.environ.get('USER') or 'root'} ansible-playbook workon.postgresql_backup.health --inventory /etc/postgresql-backup/inventory "
+        f"--extra-vars target=production --extra-vars health_status_directory={site.status} "
         "2>&1 | logger -t postgresql_backup_health"
     )
     assert 'PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"' in entry
@@ -109,11 +109,13 @@ def test_cron(site: Site) -> None:
 def test_systemd(site: Site, tmp_path: Path) -> None:
     site.install("--check").require(0)
     assert site.files() == set()
-    site.install(rules=["postgresql_backup.rules.yml", "postgresql_backup_24h.rules.yml"], textfile_directory=str(tmp_path)).require(0)
+    more = {"vars_file": "/etc/vars.yml", "environment": {"ANSIBLE_CONFIG": "/etc/ansible.cfg", "LC_ALL": "C.UTF-8"}}
+    site.install(rules=["postgresql_backup.rules.yml", "postgresql_backup_24h.rules.yml"], textfile_directory=str(tmp_path), **more).require(0)
     assert site.files() == {*_ALWAYS, *_TIMER, "rules/postgresql_backup_24h.rules.yml"}
     service = (site.systemd / "postgresql_backup_health.service").read_text()
     assert f'"--extra-vars" "health_textfile_directory={tmp_path}"\n' in service
-    assert '"--extra-vars" "@/etc/postgresql_backup/vars.yml"' in service
+    assert '"--extra-vars" "@/etc/vars.yml"' in service
+    assert 'ExecStart="env" "ANSIBLE_CONFIG=/etc/ansible.cfg" "LC_ALL=C.UTF-8" "ansible-playbook" ' in service
     if shutil.which("systemd-analyze"):
         site.install(ansible_playbook="/bin/true").require(0)
         verified = subprocess.run(["systemd-analyze", "verify", *(site.root / name for name in sorted(_TIMER))], capture_output=True, text=True, check=False)
