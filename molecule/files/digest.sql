@@ -2,9 +2,9 @@
 -- GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
--- Every row of every table and the state of every sequence, in a few bytes; nothing of the collection is asked.
+-- Every row of every table, by its key, and the state of every sequence, in a few bytes; nothing of the collection is asked.
 SELECT c.relname, c.relkind, pg_get_userbyid(c.relowner), c.relacl,
-    md5(query_to_xml(format('SELECT t.* FROM %s AS t ORDER BY t::text', c.oid::regclass), true, false, '')::text)
+    md5(query_to_xml(format('SELECT * FROM %s ORDER BY 1', c.oid::regclass), true, false, '')::text)
 FROM pg_class AS c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'S', 'v')
 ORDER BY c.relname COLLATE "C";
