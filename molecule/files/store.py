@@ -103,4 +103,5 @@ def _listing(client: Any, bucket: str) -> dict[str, int]:
 
 if __name__ == "__main__":
     question, *rest = sys.argv[1:]
-    print(json.dumps({each.__name__: each for each in (make, remove, show, fetch, age, damage)}[question](*rest)))
+    answer = {each.__name__: each for each in (make, remove, show, fetch, age, damage)}[question](*rest)
+    sys.stdout.write(json.dumps(answer))

@@ -125,9 +125,7 @@ class Engine:
         """Make an image of a file system."""
         self.run("import", *_as_options(changes), str(tarball), self.reference(name))
 
-    def derive(
-        self, base: str, recipe: str, arguments: list[str], name: str, changes: list[str], files: Mapping[Path, str] | None = None
-    ) -> None:
+    def derive(self, base: str, recipe: str, arguments: list[str], name: str, changes: list[str], files: Mapping[Path, str] | None = None) -> None:
         """Make an image by running a shell script in another, with the network and the package settings of this machine, and with files of ours."""
         container = f"workon-molecule-build-{uuid.uuid4().hex[:12]}"
         try:
@@ -183,7 +181,7 @@ def _digest(*parts: str) -> str:
 
 
 def _run(*command: str) -> str:
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise RuntimeError(f"{' '.join(command)[:200]} failed with status {result.returncode}:\n{result.stdout[-2000:]}\n{result.stderr[-4000:]}")
     return result.stdout
