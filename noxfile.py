@@ -20,7 +20,7 @@ from nox.command import CommandFailed
 CHECKOUT = Path(__file__).resolve().parent
 sys.path.insert(0, str(CHECKOUT / "tests"))
 
-from checks import environments, locking, suite, tree
+from checks import containers, environments, locking, suite, tree
 from checks.environments import Environment
 from checks.interpreters import find_python
 from harness.paths import CACHE
@@ -105,6 +105,24 @@ def system(session: nox.Session) -> None:
     """Run the modules end to end against real PostgreSQL and real S3 servers."""
     # Each worker has servers of its own; beyond four of them nothing is gained.
     _pytest(session, environments.newest_ansible(), "system", "tests/system", "--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
+
+
+@nox.session
+def molecule(session: nox.Session) -> None:
+    """Play the scenarios of molecule/ on containers, all of them; what is given after -- is for molecule instead of ``test --all``."""
+    obstacle = containers.obstacle()
+    if obstacle:
+        suite.skip(obstacle)
+    binaries = environments.ensure(environments.MOLECULE)
+    tree.linked_tree()
+    settings = {"MOLECULE_GLOB": "molecule/*/molecule.yml", "HOME": str(Path.home())}
+    arguments = session.posargs or ["test", "--all"]
+    try:
+        _run(session, binaries, "molecule", *arguments, **settings)
+    finally:
+        # Molecule itself leaves the containers where making them has failed.
+        if arguments[0] == "test" and "--destroy=never" not in arguments:
+            _run(session, binaries, "molecule", "destroy", "--scenario-name=default", **settings)
 
 
 @nox.session

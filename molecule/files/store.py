@@ -8,6 +8,7 @@ It runs on a backup host, in the network of the services; the keys are in the en
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -57,14 +58,29 @@ def show(bucket: str) -> dict[str, Any]:
         "archives": sorted(key for key in sizes if key.endswith(".dump")),
         "manifests": manifests,
         "sound": sound,
+        "unfinished": [each["Key"] for each in client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])],
         "records": {key: text for key, text in texts.items() if ".dump.tests/" in key},
     }
 
 
-def copy(bucket: str, source: str, target: str) -> dict[str, Any]:
-    """Copy an object."""
-    _client().copy_object(Bucket=bucket, Key=target, CopySource={"Bucket": bucket, "Key": source})
-    return {"key": target}
+def fetch(bucket: str, key: str, path: str) -> dict[str, Any]:
+    """Download an object."""
+    _client().download_file(bucket, key, path)
+    return {"path": path}
+
+
+def age(bucket: str, key: str, days: str) -> dict[str, Any]:
+    """Put a copy of a backup that is some days older, its manifest sealed anew."""
+    client = _client()
+    manifest = json.loads(client.get_object(Bucket=bucket, Key=f"{key}.manifest.json")["Body"].read())
+    moment = dt.datetime.fromisoformat(manifest["snapshot_at"]).replace(microsecond=0) - dt.timedelta(days=int(days))
+    older = f"{manifest['name']}_{moment:%Y-%m-%d_%H%M%S}.dump"
+    changes = {"key": older, "backup_id": older.removesuffix(".dump")}
+    facts = {**manifest, **changes, **dict.fromkeys(("started_at", "snapshot_at", "finished_at"), f"{moment:%Y-%m-%dT%H:%M:%SZ}")}
+    facts["checksum"] = hashlib.sha256(_compact({name: value for name, value in facts.items() if name != "checksum"})).hexdigest()
+    client.copy_object(Bucket=bucket, Key=older, CopySource={"Bucket": bucket, "Key": key})
+    client.put_object(Bucket=bucket, Key=f"{older}.manifest.json", Body=json.dumps(facts).encode())
+    return {"key": older}
 
 
 def damage(bucket: str, key: str) -> dict[str, Any]:
@@ -76,6 +92,10 @@ def damage(bucket: str, key: str) -> dict[str, Any]:
     return {"key": key}
 
 
+def _compact(data: dict[str, Any]) -> bytes:
+    return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
+
+
 def _listing(client: Any, bucket: str) -> dict[str, int]:
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", [])}
@@ -83,4 +103,5 @@ def _listing(client: Any, bucket: str) -> dict[str, int]:
 
 if __name__ == "__main__":
     question, *rest = sys.argv[1:]
-    print(json.dumps({each.__name__: each for each in (make, remove, show, copy, damage)}[question](*rest)))
+    answer = {each.__name__: each for each in (make, remove, show, fetch, age, damage)}[question](*rest)
+    sys.stdout.write(json.dumps(answer))

@@ -49,6 +49,10 @@ def run_all(checks: Sequence[str], *, command: Sequence[str] = (sys.executable, 
         print(f"\n===== {verdict.check} =====\n{verdict.log.read_text(errors='replace').rstrip()}\n===== end of {verdict.check} =====")
     print(f"\n{_tests_line(LOGS.glob('*.xml'))} in {time.monotonic() - started:.0f} s")
     print(_summary(verdicts), flush=True)
+    skipped = [verdict.check for verdict in verdicts if verdict.word == "skipped"]
+    if skipped and os.environ.get("CI"):
+        print(f"Where CI is set every check has to run, and {', '.join(skipped)} did not.", flush=True)
+        return 1
     return 1 if red else 0
 
 

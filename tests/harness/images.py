@@ -181,7 +181,7 @@ def _digest(*parts: str) -> str:
 
 
 def _run(*command: str) -> str:
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise RuntimeError(f"{' '.join(command)[:200]} failed with status {result.returncode}:\n{result.stdout[-2000:]}\n{result.stderr[-4000:]}")
     return result.stdout

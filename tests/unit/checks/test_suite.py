@@ -31,6 +31,7 @@ Run = Callable[..., int]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(suite, "CHECKOUT", tmp_path)
     monkeypatch.setattr(suite, "LOGS", tmp_path / "logs")
     script = tmp_path / "checks.py"
@@ -52,3 +53,9 @@ def test_red_shows_its_output_and_fails(run: Run, capfd: pytest.CaptureFixture[s
     output = capfd.readouterr().out
     assert "It is broken." in output
     assert output.splitlines()[-1] == "1 passed, 1 failed"
+
+
+def test_a_skipped_check_fails_where_all_have_to_run(run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("CI", "true")
+    assert run("green", "other") == 1
+    assert capfd.readouterr().out.splitlines()[-1] == "Where CI is set every check has to run, and other did not."
