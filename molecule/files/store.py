@@ -69,18 +69,22 @@ def fetch(bucket: str, key: str, path: str) -> dict[str, Any]:
     return {"path": path}
 
 
-def age(bucket: str, key: str, days: str) -> dict[str, Any]:
-    """Put a copy of a backup that is some days older, its manifest sealed anew."""
+def age(bucket: str, key: str, *hours: str) -> dict[str, Any]:
+    """Put copies of a backup, each some hours older, their manifests sealed anew.
+
+    A store dates objects itself, and retention keeps what is older than that by more than a day.
+    """
     client = _client()
     manifest = json.loads(client.get_object(Bucket=bucket, Key=f"{key}.manifest.json")["Body"].read())
-    moment = dt.datetime.fromisoformat(manifest["snapshot_at"]).replace(microsecond=0) - dt.timedelta(days=int(days))
-    older = f"{manifest['name']}_{moment:%Y-%m-%d_%H%M%S}.dump"
-    changes = {"key": older, "backup_id": older.removesuffix(".dump")}
-    facts = {**manifest, **changes, **dict.fromkeys(("started_at", "snapshot_at", "finished_at"), f"{moment:%Y-%m-%dT%H:%M:%SZ}")}
-    facts["checksum"] = hashlib.sha256(_compact({name: value for name, value in facts.items() if name != "checksum"})).hexdigest()
-    client.copy_object(Bucket=bucket, Key=older, CopySource={"Bucket": bucket, "Key": key})
-    client.put_object(Bucket=bucket, Key=f"{older}.manifest.json", Body=json.dumps(facts).encode())
-    return {"key": older}
+    for each in hours:
+        moment = dt.datetime.fromisoformat(manifest["snapshot_at"]).replace(microsecond=0) - dt.timedelta(hours=int(each))
+        older = f"{manifest['name']}_{moment:%Y-%m-%d_%H%M%S}.dump"
+        changes = {"key": older, "backup_id": older.removesuffix(".dump")}
+        facts = {**manifest, **changes, **dict.fromkeys(("started_at", "snapshot_at", "finished_at"), f"{moment:%Y-%m-%dT%H:%M:%SZ}")}
+        facts["checksum"] = hashlib.sha256(_compact({name: value for name, value in facts.items() if name != "checksum"})).hexdigest()
+        client.copy_object(Bucket=bucket, Key=older, CopySource={"Bucket": bucket, "Key": key})
+        client.put_object(Bucket=bucket, Key=f"{older}.manifest.json", Body=json.dumps(facts).encode())
+    return {"copies": len(hours)}
 
 
 def damage(bucket: str, key: str) -> dict[str, Any]:
