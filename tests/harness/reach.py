@@ -40,6 +40,8 @@ def write() -> None:
     settings = {name: value for name, value in _pip_settings().items() if name not in _PIP_LEFT}
     if bundle:
         settings["cert"] = f"{_INSIDE}/ca.crt"
+    # Shared by all containers (molecule/default/create.yml).
+    settings["cache-dir"] = "/var/cache/pip"
     (_DIRECTORY / "pip.conf").write_text("[global]\n" + "".join(f"{name} = {value}\n" for name, value in sorted(settings.items())))
 
 
@@ -56,12 +58,12 @@ def apt_options() -> list[str]:
 
 @functools.cache
 def mirror_arguments() -> list[str]:
-    """Return the mirror of Debian that this machine uses, as a last argument of mmdebstrap; none if it is Debian's own or unknown."""
+    """Return the mirror of Debian that this machine uses, as a last argument of mmdebstrap; none if it is unknown."""
     if not shutil.which("apt-get"):
         return []
     command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = [line for line in answer.stdout.split() if re.search(r"/debian/?$", line) and "://deb.debian.org/" not in line]
+    found = [line for line in answer.stdout.split() if re.search(r"/debian/?$", line)]
     return found[:1]
 
 
