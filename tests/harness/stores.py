@@ -98,6 +98,11 @@ class StoreServer(abc.ABC):
         self.stop()
         self.start()
 
+    @property
+    def running(self) -> bool:
+        """Whether its process is alive."""
+        return self._child is not None and self._child.running
+
     def last_words(self) -> str:
         """Return the end of the server's log."""
         return self._child.last_words() if self._child else ""

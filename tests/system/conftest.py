@@ -25,6 +25,7 @@ importlib.invalidate_caches()
 
 from harness import stores
 from harness.ansible_runner import AnsibleRunner
+from harness.fetching import say
 from harness.postgres import PostgresServer, installation
 from system.scenes import MAJORS, PASSWORD, STORE_SECRET, Bucket, Database, Folder, Verdict
 
@@ -103,6 +104,10 @@ def store_server(_resources: contextlib.ExitStack) -> Callable[[str], stores.Sto
             found = stores.MinIO(kms=True) if kind == "MinIO" else getattr(stores, kind)()
             found.secret_key = STORE_SECRET
             started[kind] = _resources.enter_context(found)
+        if not started[kind].running:
+            # Versitygw died once in the middle of a run, and every later test of it failed for that.
+            say(f"{kind} has ended by itself and is started again. It said last:\n{started[kind].last_words()}")
+            started[kind].restart()
         return started[kind]
 
     return get
