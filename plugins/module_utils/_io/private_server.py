@@ -12,7 +12,6 @@ It has no network address, its files lie in one private directory, and it ends w
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import os
 import pwd
@@ -60,22 +59,9 @@ _SETTINGS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class ServerPrograms:
-    """The server programs of one installation."""
-
-    major: int
-    version: str
-    bin_dir: str
-
-
-def find_server_programs(clients: t.Sequence[Client], major: int) -> ServerPrograms:
-    """Return the installed server of this major version, else the next newer one; raise a sentence when there is none."""
-    found = [
-        ServerPrograms(client.major, client.version, client.bin_dir)
-        for client in clients
-        if all(programs.is_there(os.path.join(client.bin_dir, name)) for name in ("initdb", "postgres"))
-    ]
+def find_server_programs(clients: t.Sequence[Client], major: int) -> Client:
+    """Return the installation that has a server of this major version, else the next newer one; raise a sentence when there is none."""
+    found = [client for client in clients if all(programs.is_there(os.path.join(client.bin_dir, name)) for name in ("initdb", "postgres"))]
     able = [server for server in found if server.major >= major]
     if not able:
         there = f"there is only {', '.join(str(server.major) for server in found)}" if found else "there is none"
@@ -90,10 +76,11 @@ def find_server_programs(clients: t.Sequence[Client], major: int) -> ServerProgr
 class PrivateServer:
     """One server, from its creation to its removal; used as a context manager."""
 
-    def __init__(self, server: ServerPrograms, base: str | None, redact: t.Callable[[str], str]) -> None:
+    def __init__(self, server: Client, base: str | None, redact: t.Callable[[str], str]) -> None:
         self._server, self._redact = server, redact
         self._base = base or tempfile.gettempdir()
         self._account = _account()
+        self._prefix = _as_account(self._account)
         self._stack = contextlib.ExitStack()
         self._directory = ""
 
@@ -162,7 +149,7 @@ class PrivateServer:
         return os.path.join(self._directory, "data")
 
     def _program(self, command: t.Sequence[str]) -> programs.Program:
-        return programs.Program([*_as_account(self._account), os.path.join(self._server.bin_dir, command[0]), *command[1:]], redact=self._redact)
+        return programs.Program([*self._prefix, os.path.join(self._server.bin_dir, command[0]), *command[1:]], redact=self._redact)
 
 
 def remove_stale(base: str) -> None:

@@ -125,11 +125,18 @@ class RestorePlanner:
     """Makes one plan, in two steps: all that is cheap, whose refusals are reported together; then the archive, read to its end."""
 
     def __init__(
-        self, request: RestoreRequest, sessions: RestoreSessions, store: Store | None, store_for: StoreFor, restore_id: str, *, source: Source | None = None
+        self,
+        request: RestoreRequest,
+        sessions: RestoreSessions,
+        store: Store | None,
+        store_for: StoreFor,
+        restore_id: str,
+        *,
+        found: tuple[Source, OpenedArchive] | None = None,
     ) -> None:
-        """``source`` is the archive where it was found already."""
+        """``found`` is the archive where somebody has found and opened it already."""
         self._request, self._sessions, self._store, self._store_for = request, sessions, store, store_for
-        self._restore_id, self._source = restore_id, source
+        self._restore_id, self._found = restore_id, found
         self._attempts = Attempts()
 
     def plan(self, now: dt.datetime, *, planning: bool, redact: Redact, limit: TimeLimit, progress: Progress) -> RestorePlan:
@@ -140,12 +147,7 @@ class RestorePlanner:
         target = read_target(self._sessions, request.available_disk)
         check_server_version(target.server.version_num, target.server.version)
         self._refuse_target(target)
-        installed = attempts.call(lambda: programs.find_clients(request.pg_bin_dir))
-        source = self._source or attempts.call(lambda: find_source(request.backup, request.name, self._store, self._store_for))
-        opened = attempts.call(lambda: open_archive(source, target.server.major, installed, redact)) if source and installed is not None else None
-        if source is None or opened is None:
-            attempts.raise_refusals()
-        source, opened = t.cast(Source, source), t.cast(OpenedArchive, opened)
+        source, opened = self._found or self._find_archive(target, redact)
         strategy = self._choose_strategy(target, opened)
         predecessors = find_predecessors(self._sessions.any, target, source.manifest.backup_id if source.manifest else None, request.digest(), now)
         if strategy and strategy.name != "swap":
@@ -196,6 +198,16 @@ class RestorePlanner:
     @property
     def _live(self) -> Session:
         return t.cast(Session, self._sessions.live)
+
+    def _find_archive(self, target: Target, redact: Redact) -> tuple[Source, OpenedArchive]:
+        """Find and open the archive, or raise with everything that speaks against the plan so far."""
+        request, attempts = self._request, self._attempts
+        installed = attempts.call(lambda: programs.find_clients(request.pg_bin_dir))
+        source = attempts.call(lambda: find_source(request.backup, request.name, self._store, self._store_for))
+        opened = attempts.call(lambda: open_archive(source, target.server.major, installed, redact)) if source and installed is not None else None
+        if source is None or opened is None:
+            attempts.raise_refusals()
+        return t.cast(Source, source), t.cast(OpenedArchive, opened)
 
     def _identity(self, source: Source, opened: OpenedArchive) -> str:
         """Return what a confirmation is bound to: the backup's id, else the archive's place and its beginning, which holds when it was made."""

@@ -14,11 +14,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import time
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import restore_test
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.checks import CheckResult
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import Client
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import RestoreMark
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.durations import Duration
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, DatabaseError, RefusedError, VerificationError
@@ -142,10 +144,10 @@ class _Trial:
                 self._sweep(sessions)
             began = time.monotonic()
             # Before the plan, to which an archive that cannot be opened is one refusal among others.
-            opened = open_archive(self._source, server.major, programs.find_clients(self._request.restore.pg_bin_dir), self._surroundings.redact)
+            opened = open_archive(self._source, server.major, self._clients, self._surroundings.redact)
             if self._private:
                 self._create_roles(sessions.any, opened)
-            plan = self._plan(sessions, planning=planning)
+            plan = self._plan(sessions, opened, planning=planning)
             self._findings.notes += plan.notes
             try:
                 if not planning:
@@ -162,6 +164,11 @@ class _Trial:
     def _private(self) -> bool:
         return self._request.login is None
 
+    @functools.cached_property
+    def _clients(self) -> list[Client]:
+        """The installed programs, looked for when they are first needed: a server that is refused comes before them."""
+        return programs.find_clients(self._request.restore.pg_bin_dir)
+
     @contextlib.contextmanager
     def _server(self) -> t.Iterator[Login]:
         """Give the login of the server to test on."""
@@ -169,9 +176,8 @@ class _Trial:
         if request.login:
             yield request.login
             return
-        clients = programs.find_clients(request.restore.pg_bin_dir)
         major = int(self._manifest.source.get("server_version_num") or 0) // 10000
-        with PrivateServer(find_server_programs(clients, major), request.restore.spool_directory, self._surroundings.redact) as server:
+        with PrivateServer(find_server_programs(self._clients, major), request.restore.spool_directory, self._surroundings.redact) as server:
             yield server.login(request.application_name)
 
     def _sessions(self, login: Login) -> RestoreSessions:
@@ -214,13 +220,13 @@ class _Trial:
         for role in sorted({*named, *([owner] if owner else [])} - target_facts.read_role_names(session) - {"public"}):
             session.execute(f"CREATE ROLE {quote_identifier(role)}")
 
-    def _plan(self, sessions: RestoreSessions, *, planning: bool) -> RestorePlan:
+    def _plan(self, sessions: RestoreSessions, opened: OpenedArchive, *, planning: bool) -> RestorePlan:
         surroundings = self._surroundings
         permissions = Permissions(restore_test.ENVIRONMENT, protected_hosts=self._request.restore.permissions.protected_hosts)
         restore = dataclasses.replace(self._request.restore, permissions=permissions, strategy="swap")
         if self._private:
             restore = dataclasses.replace(restore, no_tablespaces=True, unrestorable="attempt")
-        planner = RestorePlanner(restore, sessions, None, _no_other_store, self._test_id, source=self._source)
+        planner = RestorePlanner(restore, sessions, None, _no_other_store, self._test_id, found=(self._source, opened))
         return planner.plan(surroundings.clock(), planning=planning, redact=surroundings.redact, limit=surroundings.limit, progress=surroundings.progress)
 
     def _restore(self, plan: RestorePlan, sessions: RestoreSessions) -> None:
