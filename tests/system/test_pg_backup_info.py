@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import write_sealed
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sealed import write_sealed
 from harness.ansible_runner import AnsibleRunner, Outcome
 from harness.faults import FaultyProxy
 from harness.postgres import PostgresServer

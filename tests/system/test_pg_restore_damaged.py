@@ -23,7 +23,8 @@ import pytest
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import Client
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import ManifestError, load_manifest, write_sealed
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import ManifestError, load_manifest
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sealed import write_sealed
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.directory import DirectoryStore
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.programs import find_clients, with_compressions
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import TimeLimit, silent

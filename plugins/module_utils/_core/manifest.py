@@ -11,12 +11,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
-import hashlib
-import json
 import re
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sealed import CHECKSUM, format_first, read_sealed, write_sealed
 
 SCHEMA_VERSION = 1
 REASONS = ("scheduled", "manual", "pre_restore", "incident")
@@ -85,14 +84,12 @@ class Manifest:
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return the manifest as plain data, in the order in which it is written."""
-        data = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {"format": data.pop("format"), "schema_version": data.pop("schema_version"), **data}
+        return format_first(self)
 
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Manifest)}
-_CHECKSUM = "checksum"
 # Those that came later have a default; a manifest from before is still whole.
-_REQUIRED = [name for name, field in _FIELDS.items() if field.default is dataclasses.MISSING] + ["schema_version", "format", _CHECKSUM]
+_REQUIRED = [name for name, field in _FIELDS.items() if field.default is dataclasses.MISSING] + ["schema_version", "format", CHECKSUM]
 _OBJECTS = ("source", "client", "archive", "fingerprint", "tables", "sequences", "large_objects", "database", "verification")
 
 
@@ -101,44 +98,12 @@ def dump_manifest(manifest: Manifest) -> bytes:
     return write_sealed(manifest.as_dict())
 
 
-def write_sealed(data: dict[str, t.Any]) -> bytes:
-    """Write a manifest's data with their checksum at the end.
-
-    A bit that flips in the store must not turn one true fact into another: where a backup is from and what it may be restored into are judged from them.
-    """
-    return (json.dumps({**data, _CHECKSUM: _checksum(data)}, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def is_sealed(data: t.Mapping[str, t.Any]) -> bool:
-    """Say whether data that were written so still have the content of their checksum."""
-    return bool(data.get(_CHECKSUM) == _checksum(data))
-
-
-def _checksum(data: t.Mapping[str, t.Any]) -> str:
-    """Return the SHA-256 of everything but the checksum itself: as JSON in ASCII, keys in order, nothing between."""
-    content = {name: value for name, value in data.items() if name != _CHECKSUM}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
 def load_manifest(content: bytes, key: str) -> Manifest:
     """Read the manifest stored for the archive ``key``; raise :class:`ManifestError` for anything else.
 
     Fields that a newer minor writer added are ignored; a newer ``schema_version`` is refused.
     """
-    try:
-        data = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ManifestError(f"The manifest of {key} is not JSON.") from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise ManifestError(f"The manifest of {key} was not written by this software.")
-    version = data.get("schema_version")
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
-        raise ManifestError(f"The manifest of {key} has schema version {version}; this software reads up to {SCHEMA_VERSION}. Upgrade the collection.")
-    missing = sorted(name for name in _REQUIRED if name not in data)
-    if missing:
-        raise ManifestError(f"The manifest of {key} lacks {', '.join(missing)}.")
-    if not is_sealed(data):
-        raise ManifestError(f"The manifest of {key} was changed after it was written: its content is not that of its checksum.")
+    data = read_sealed(content, f"The manifest of {key}", expected_format=FORMAT, newest_version=SCHEMA_VERSION, required=_REQUIRED, error=ManifestError)
     if any(not isinstance(data[name], dict) for name in _OBJECTS):
         raise ManifestError(f"The manifest of {key} is malformed.")
     size, sha256 = data["archive"].get("size"), data["archive"].get("sha256")

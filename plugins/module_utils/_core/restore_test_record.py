@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import json
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest, is_sealed, parse_time, write_sealed
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest, parse_time
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sealed import format_first, read_sealed, write_sealed
 
 SCHEMA_VERSION = 1
 FORMAT = "workon.postgresql_backup/restore_test"
@@ -71,8 +71,7 @@ class RestoreTest:
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return the record as plain data, in the order in which it is written."""
-        data = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {"format": data.pop("format"), "schema_version": data.pop("schema_version"), **data}
+        return format_first(self)
 
 
 _REQUIRED = [field.name for field in dataclasses.fields(RestoreTest)]
@@ -85,25 +84,11 @@ def dump_record(record: RestoreTest) -> bytes:
 
 def load_record(content: bytes, key: str) -> RestoreTest:
     """Read the record stored under ``key``; raise :class:`RecordError` for anything else."""
-    try:
-        data = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"The record {key} of a restore test is not JSON.") from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise RecordError(f"The record {key} of a restore test was not written by this software.")
-    version = data.get("schema_version")
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
-        raise RecordError(
-            f"The record {key} of a restore test has schema version {version}; this software reads up to {SCHEMA_VERSION}. Upgrade the collection."
-        )
-    missing = sorted(name for name in _REQUIRED if name not in data)
-    if missing:
-        raise RecordError(f"The record {key} of a restore test lacks {', '.join(missing)}.")
-    if not is_sealed(data):
-        raise RecordError(f"The record {key} of a restore test was changed after it was written: its content is not that of its checksum.")
+    what = f"The record {key} of a restore test"
+    data = read_sealed(content, what, expected_format=FORMAT, newest_version=SCHEMA_VERSION, required=_REQUIRED, error=RecordError)
     record = RestoreTest(**{name: data[name] for name in _REQUIRED})
     if record.verdict not in VERDICTS:
-        raise RecordError(f"The record {key} of a restore test has the verdict {record.verdict!r}, which is none.")
+        raise RecordError(f"{what} has the verdict {record.verdict!r}, which is none.")
     for field in ("started_at", "finished_at"):
         parse_time(str(getattr(record, field)), f"{field} of {key}")
     return record

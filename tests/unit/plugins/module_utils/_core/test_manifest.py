@@ -22,8 +22,8 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.man
     format_time,
     load_manifest,
     parse_time,
-    write_sealed,
 )
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sealed import write_sealed
 from ansible_collections.workon.postgresql_backup.tests.unit.facts import KEY, manifest
 
 text = st.text(st.characters(blacklist_categories=["Cs"]), max_size=20)

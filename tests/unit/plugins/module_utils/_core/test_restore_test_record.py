@@ -13,8 +13,9 @@ import typing as t
 import pytest
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import ManifestError, write_sealed
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import ManifestError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_test_record import RecordError, dump_record, load_record
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sealed import write_sealed
 from ansible_collections.workon.postgresql_backup.tests.unit.facts import KEY, manifest, restore_test
 
 
