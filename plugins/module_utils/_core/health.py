@@ -356,8 +356,8 @@ def _size_delta(scene: _Scene) -> t.Iterator[Reason]:
     yield Reason(
         _verdict_of(delta),
         "size_delta",
-        f"The newest valid backup {newest.key} has {human_size(newest.manifest.size)}, {abs(delta):.0%} {'less' if delta < 0 else 'more'} than the "
-        f"{human_size(median)} that are the median of the {_how_many(len(scene.before))} before it (max_size_delta is {limit} %).",
+        f"The newest valid backup {newest.key} has {human_size(newest.manifest.size)}, "
+        f"{_beside_median(delta, human_size(median), len(scene.before))} (max_size_delta is {limit} %).",
     )
 
 
@@ -393,8 +393,8 @@ def _rows_of(rule: CriticalTable, newest: _Taken, before: t.Sequence[_Taken]) ->
         yield Reason(
             _verdict_of(delta),
             "rows",
-            f"The newest valid backup {newest.key} holds {rows} rows of {rule.table}, {abs(delta):.0%} {'less' if delta < 0 else 'more'} than the "
-            f"{median:.0f} that are the median of the {_how_many(len(counted))} before it (its max_row_delta is {rule.max_row_delta} %).",
+            f"The newest valid backup {newest.key} holds {rows} rows of {rule.table}, "
+            f"{_beside_median(delta, f'{median:.0f}', len(counted))} (its max_row_delta is {rule.max_row_delta} %).",
         )
 
 
@@ -538,6 +538,10 @@ def _newer_than_newest(scene: _Scene) -> str:
     return (
         f" Newer, but without a manifest, is the {some('archive', sorted(newer))}: a backup is running, has failed, or its manifest was lost." if newer else ""
     )
+
+
+def _beside_median(delta: float, median: str, count: int) -> str:
+    return f"{abs(delta):.0%} {'less' if delta < 0 else 'more'} than the {median} that are the median of the {_how_many(count)} before it"
 
 
 def _how_many(count: int) -> str:

@@ -98,7 +98,7 @@ def restore_test_key(archive: str, started: dt.datetime) -> str:
 
 def is_restore_test_key(key: str) -> bool:
     """Say whether a key is one of a restore test's record."""
-    return key.endswith(".json") and TESTS_SUFFIX in key and archive_of_record(key) is not None
+    return key.endswith(".json") and archive_of_record(key) is not None
 
 
 def archive_of_record(key: str) -> str | None:

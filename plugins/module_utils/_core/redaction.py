@@ -17,6 +17,7 @@ import base64
 import itertools
 import json
 import re
+import typing as t
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -74,6 +75,17 @@ def _spellings(text: str) -> Iterator[str]:
         padded = encode(raw).decode()
         yield padded
         yield padded.rstrip("=")
+
+
+def in_every_text(value: t.Any, change: t.Callable[[str], str]) -> t.Any:
+    """Return plain data with every text in it changed; the names in dictionaries stay, as texts."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {str(key): in_every_text(item, change) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [in_every_text(item, change) for item in value]
+    return value
 
 
 class Redactor:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import notification
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.notification import DEFAULT_EVENTS, EVENTS, Contact, Message
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.redaction import mask_url_passwords
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.redaction import in_every_text, mask_url_passwords
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.runner import Secrets
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.notification import Channel
 
@@ -83,7 +83,9 @@ def message_from(params: t.Mapping[str, t.Any], secrets: Secrets) -> Message:
     if params["timeout"] < 1 or not 0 <= params["retries"] <= 10:
         raise BackupError(f"timeout is {params['timeout']} and retries is {params['retries']}. Set timeout to 1 or more seconds, retries to 0 to 10.")
     contacts = tuple(Contact(each["level"], each["name"], each["reach"], each["role"], each["after"]) for each in params["contacts"])
-    clean = _cleaned({"summary": params["summary"], "text": params["text"], "details": params["details"]}, secrets)
+    said = {"summary": params["summary"], "text": params["text"], "details": params["details"]}
+    # Passwords of URLs that nobody has registered as well.
+    clean = in_every_text(said, lambda text: mask_url_passwords(secrets.redact(text)))
     return Message(params["event"], clean["summary"], clean["text"], clean["details"], contacts)
 
 
@@ -112,17 +114,6 @@ def _writer(name: str, options: t.Mapping[str, t.Any]) -> t.Callable[[Message], 
     if name == "slack":
         return lambda message: notification.slack(message, url=options["url"])
     return lambda message: notification.ping(message, url=options["url"], signal=options["signal"])
-
-
-def _cleaned(value: t.Any, secrets: Secrets) -> t.Any:
-    """Mask secrets in every text of plain data, and passwords of URLs that nobody has registered."""
-    if isinstance(value, str):
-        return mask_url_passwords(secrets.redact(value))
-    if isinstance(value, dict):
-        return {str(key): _cleaned(item, secrets) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_cleaned(item, secrets) for item in value]
-    return value
 
 
 def _secret_parts(url: str) -> t.Iterator[str]:

@@ -16,7 +16,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.redaction import Redactor, secret_forms
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.redaction import Redactor, in_every_text, secret_forms
 
 
 class Secrets:
@@ -38,13 +38,7 @@ class Secrets:
 
     def redact_value(self, value: t.Any) -> t.Any:
         """Redact every text in plain data."""
-        if isinstance(value, str):
-            return self.redact(value)
-        if isinstance(value, dict):
-            return {key: self.redact_value(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self.redact_value(item) for item in value]
-        return value
+        return in_every_text(value, self.redact)
 
 
 def run_module(module: AnsibleModule, work: t.Callable[[Secrets], dict[str, t.Any]]) -> None:

@@ -18,6 +18,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core imp
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import (
     Backup,
     Catalog,
+    StoredObject,
     manifests_to_read,
     read_catalog,
     resolve_restore_point,
@@ -71,10 +72,11 @@ def _looked_at(backup: Backup, request: CatalogRequest, store: Store, clients: t
     return backup
 
 
-def load_catalog(store: Store, name: str | None) -> Catalog:
-    """List a store and read the manifests of this name (of all names when None)."""
+def load_catalog(store: Store, name: str | None, objects: t.Sequence[StoredObject] | None = None) -> Catalog:
+    """Return what a store has of this name (of all names when None). ``objects`` is a complete listing of it where there is one already."""
     starts_with = f"{name}_" if name else ""
-    objects = store.list_objects(starts_with)
+    if objects is None:
+        objects = store.list_objects(starts_with)
     manifests = read_manifests(store, manifests_to_read(objects, store.prefix, name))
     return read_catalog(objects, manifests, store.list_unfinished(starts_with), prefix=store.prefix, name=name)
 

@@ -13,7 +13,7 @@ import datetime as dt
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import Catalog, manifests_to_read, read_catalog
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import Catalog
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.health import (
     Health,
@@ -28,7 +28,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.hea
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.health_text import nagios, one_line, plain_text, prometheus, without_moment
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.text_file import read_text, replace_text
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.catalog import read_manifests
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.catalog import load_catalog
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_test_records import RestoreTests, load_restore_tests
 
 _TEXTFILE = "prometheus_textfile"
@@ -57,6 +57,15 @@ class HealthRequest:
     textfile: str | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Examined:
+    """The verdict on one name, and what it rests on; no ``catalog`` where the store could not be read."""
+
+    health: NameHealth
+    catalog: Catalog | None = None
+    tests: RestoreTests = dataclasses.field(default_factory=RestoreTests)
+
+
 def check_request(request: HealthRequest) -> HealthRequest:
     """Return the request, or raise a sentence: what a user has mistyped says nothing about backups."""
     check_thresholds(request.thresholds)
@@ -74,7 +83,7 @@ def examine(names: t.Sequence[str], thresholds: Thresholds, store: Store, now: d
         skew = store.probe(store.prefix, write=False).clock_skew
     except BackupError as error:
         return combine([unknown(name, error.message) for name in names], now=now, destination=store.location)
-    return combine([_examine_name(name, thresholds, store, now, skew) for name in names], now=now, destination=store.location)
+    return combine([examine_name(name, thresholds, store, now, skew).health for name in names], now=now, destination=store.location)
 
 
 def report(request: HealthRequest, health: Health, *, check_mode: bool) -> dict[str, t.Any]:
@@ -98,21 +107,15 @@ def report(request: HealthRequest, health: Health, *, check_mode: bool) -> dict[
     return result
 
 
-def read_name(name: str, store: Store) -> tuple[Catalog, RestoreTests]:
-    """Return what a verdict on a name rests on."""
-    starts_with = f"{name}_"
-    objects = store.list_objects(starts_with, deep=True)
-    manifests = read_manifests(store, manifests_to_read(objects, store.prefix, name))
-    catalog = read_catalog(objects, manifests, store.list_unfinished(starts_with), prefix=store.prefix, name=name)
-    return catalog, load_restore_tests(store, name, objects)
-
-
-def _examine_name(name: str, thresholds: Thresholds, store: Store, now: dt.datetime, skew: float | None) -> NameHealth:
+def examine_name(name: str, thresholds: Thresholds, store: Store, now: dt.datetime, skew: float | None) -> Examined:
+    """Read what the store has of one name, and judge it."""
     try:
-        catalog, tests = read_name(name, store)
+        objects = store.list_objects(f"{name}_", deep=True)
+        catalog, tests = load_catalog(store, name, objects), load_restore_tests(store, name, objects)
     except BackupError as error:
-        return unknown(name, error.message)
-    return judge(name, catalog, tests.by_archive, thresholds, now, prefix=store.prefix, clock_skew=skew, unreadable=tests.problems)
+        return Examined(unknown(name, error.message))
+    health = judge(name, catalog, tests.by_archive, thresholds, now, prefix=store.prefix, clock_skew=skew, unreadable=tests.problems)
+    return Examined(health, catalog, tests)
 
 
 def _publish(path: str, metrics: str, *, check_mode: bool) -> dict[str, t.Any]:

@@ -15,14 +15,14 @@ import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.health import Thresholds, check_thresholds, judge, unknown
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.health import Thresholds, check_thresholds, unknown
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.report import Look, Report, Wishes, compose, compose_unknown
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.report_page import described, is_report, settled
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.retention import check_policy, decide
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.report_html import render
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.text_file import read_text, replace_text
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.health import read_name
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.health import examine_name
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.retention import named_by_restores
 
 
@@ -112,14 +112,12 @@ def _held(store: Store, now: dt.datetime) -> tuple[t.Mapping[str, str], str | No
 
 
 def _look(name: str, request: ReportRequest, store: Store, now: dt.datetime, skew: float | None, held: t.Mapping[str, str]) -> Look:
-    try:
-        catalog, tests = read_name(name, store)
-    except BackupError as error:
-        return Look(unknown(name, error.message))
-    health = judge(name, catalog, tests.by_archive, request.thresholds, now, prefix=store.prefix, clock_skew=skew, unreadable=tests.problems)
-    policy = request.wishes.policy
+    examined = examine_name(name, request.thresholds, store, now, skew)
+    catalog, tests, policy = examined.catalog, examined.tests, request.wishes.policy
+    if catalog is None:
+        return Look(examined.health)
     entries = decide(name, catalog, policy, now, prefix=store.prefix, held=held, tested=tests.passed(catalog.backups)) if policy else None
-    return Look(health, catalog, tests.by_archive, entries)
+    return Look(examined.health, catalog, tests.by_archive, entries)
 
 
 def _unread(report: Report) -> str | None:

@@ -16,6 +16,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core imp
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import Backup, StoredObject
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import parse_time
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_test_record import RecordError, RestoreTest, dump_record, load_record
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sweeps import records_beside
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.catalog import read_manifests
 
@@ -24,8 +25,8 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 class RestoreTests:
     """The restore tests by the key of the archive that was tested, newest first, and a sentence for each record that could not be read."""
 
-    by_archive: t.Mapping[str, t.Sequence[RestoreTest]]
-    problems: tuple[str, ...]
+    by_archive: t.Mapping[str, t.Sequence[RestoreTest]] = dataclasses.field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
     def passed(self, backups: t.Iterable[Backup]) -> dict[str, dt.datetime]:
         """Return when each of these very backups last passed a test, by key."""
@@ -40,7 +41,7 @@ class RestoreTests:
 def load_restore_tests(store: Store, name: str, objects: t.Iterable[StoredObject] | None = None) -> RestoreTests:
     """Return the restore tests of a name's backups. ``objects`` is a complete deep listing of the name where there is one already."""
     listed = store.list_objects(f"{name}_", deep=True) if objects is None else objects
-    keys = [stored.key for stored in listed if naming.is_restore_test_key(stored.key) and _is_of(stored.key, store.prefix, name)]
+    keys = [stored.key for beside in records_beside(listed, store.prefix, name).values() for stored in beside if naming.is_restore_test_key(stored.key)]
     found: dict[str, list[RestoreTest]] = {}
     problems: list[str] = []
     for key, content in read_manifests(store, keys).items():
@@ -60,8 +61,3 @@ def keep_record(store: Store, record: RestoreTest) -> str:
     key = naming.restore_test_key(record.key, parse_time(record.started_at, "started_at"))
     store.put(key, dump_record(record), "application/json")
     return key
-
-
-def _is_of(key: str, prefix: str, name: str) -> bool:
-    parsed = naming.parse_archive_key(naming.archive_of_record(key) or "", prefix)
-    return parsed is not None and parsed.name == name

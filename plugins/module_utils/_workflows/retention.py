@@ -190,7 +190,7 @@ def _plan_name(name: str, request: RetentionRequest, store: Store, pruner: Prune
     manifests = read_manifests(store, manifests_to_read(objects, prefix, name))
     catalog = read_catalog(objects, manifests, store.list_unfinished(starts_with), prefix=prefix, name=name)
     records = records_beside(objects, prefix, name)
-    tests = load_restore_tests(store, name, objects) if policy.require_restore_test else RestoreTests({}, ())
+    tests = load_restore_tests(store, name, objects) if policy.require_restore_test else RestoreTests()
     tested = tests.passed(catalog.backups)
     backups = [
         dataclasses.replace(entry, keys=(*entry.keys, *(record.key for record in records.get(entry.key, ()))))
