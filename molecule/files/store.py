@@ -8,6 +8,7 @@ It runs on a backup host, in the network of the services; the keys are in the en
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
 import json
@@ -69,6 +70,14 @@ def fetch(bucket: str, key: str, path: str) -> dict[str, Any]:
     return {"path": path}
 
 
+def search(bucket: str, *needles: str) -> dict[str, Any]:
+    """Return the keys of the objects that contain one of the needles, which are written in base64, and how many objects there are."""
+    client = _client()
+    wanted = [base64.b64decode(needle) for needle in needles]
+    bodies = {key: client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in _listing(client, bucket)}
+    return {"found": [key for key, body in bodies.items() if any(needle in key.encode() + body for needle in wanted)], "searched": len(bodies)}
+
+
 def age(bucket: str, key: str, *hours: str) -> dict[str, Any]:
     """Put copies of a backup, each some hours older, their manifests sealed anew.
 
@@ -107,5 +116,5 @@ def _listing(client: Any, bucket: str) -> dict[str, int]:
 
 if __name__ == "__main__":
     question, *rest = sys.argv[1:]
-    answer = {each.__name__: each for each in (make, remove, show, fetch, age, damage)}[question](*rest)
+    answer = {each.__name__: each for each in (make, remove, show, fetch, search, age, damage)}[question](*rest)
     sys.stdout.write(json.dumps(answer))
