@@ -117,12 +117,16 @@ def molecule(session: nox.Session) -> None:
     tree.linked_tree()
     settings = {"MOLECULE_GLOB": "molecule/*/molecule.yml", "HOME": str(Path.home())}
     arguments = session.posargs or ["test", "--all"]
+    if arguments[0] != "test" or "--destroy=never" in arguments:
+        _run(session, binaries, "molecule", *arguments, **settings)
+        return
+    # Molecule takes what an interrupted run has prepared for prepared, and itself leaves the containers where making them has failed.
+    destroy = ("molecule", "destroy", "--scenario-name=default")
+    _run(session, binaries, *destroy, **settings)
     try:
         _run(session, binaries, "molecule", *arguments, **settings)
     finally:
-        # Molecule itself leaves the containers where making them has failed.
-        if arguments[0] == "test" and "--destroy=never" not in arguments:
-            _run(session, binaries, "molecule", "destroy", "--scenario-name=default", **settings)
+        _run(session, binaries, *destroy, **settings)
 
 
 @nox.session
