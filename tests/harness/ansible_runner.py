@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the checkout's modules as Ansible runs them on a host: in a process of their own, with the options on its standard input.
 
+Such a process is forked from one that has imported the libraries already (harness/warm_python.py).
+
 ``whole`` puts the ``ansible`` program around that, at ``-vvvv``, as a user has it. It takes five times as long, so it is for what Ansible itself makes of a
 module; the playbooks' tests run all of it as well.
 
@@ -30,6 +32,7 @@ from urllib.parse import quote
 
 from checks.tree import linked_tree
 from harness.waiting import NotYet, wait_for
+from harness.warm_python import WarmProcess, warm_python
 
 _MODULES = "ansible_collections.workon.postgresql_backup.plugins.modules"
 # By its path: a run's own PATH may hold nothing.
@@ -83,13 +86,15 @@ class Outcome:
 class Running:
     """A module's run under way."""
 
-    def __init__(self, runner: AnsibleRunner, module: str, directory: Path, child: subprocess.Popen[str], log: Path) -> None:
+    def __init__(self, runner: AnsibleRunner, module: str, directory: Path, child: subprocess.Popen[str] | WarmProcess, log: Path) -> None:
         self._runner, self._module, self._directory, self._child, self._log = runner, module, directory, child, log
         self._outcome: Outcome | None = None
 
     def processes(self) -> list[Process]:
         """Return what runs for this run, the module and its children included."""
-        return _processes_with(b"TMPDIR=" + os.fsencode(self._directory / "tmp"))
+        # One that was forked has, to /proc, the environment of what it was forked from.
+        forked = self._child.pid if isinstance(self._child, WarmProcess) and self._child.poll() is None else None
+        return _processes_with(b"TMPDIR=" + os.fsencode(self._directory / "tmp"), forked)
 
     def program(self, name: str, *, argument: str = "", seconds: float = 30.0) -> Process:
         """Wait until a program of this name (with this argument) runs, and return it."""
@@ -137,7 +142,7 @@ class Running:
         """Wait for the end and return what came of it."""
         if self._outcome is None:
             try:
-                self._child.wait(seconds)
+                status = self._child.wait(seconds)
             except subprocess.TimeoutExpired:
                 printed = self._log.read_text()[-4000:]
                 self.stop()
@@ -147,7 +152,7 @@ class Running:
             self._runner.require_no_secret(output)
             self._outcome = Outcome(
                 module=self._module,
-                status=self._child.returncode,
+                status=status,
                 verdict=verdict,
                 result=result,
                 output=output,
@@ -204,10 +209,9 @@ class AnsibleRunner:
         if self._whole:
             return self._start_whole(directory, module, check, diff, environment_, options)
         given = {**options, "_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_verbosity": 4, "_ansible_version": "2.18"}
-        # Below nohup, or in the background of a script, everything would ignore these signals.
-        command = [_ENV, "--default-signal=HUP,INT", self._python, "-m", f"{_MODULES}.{module}"]
         with _private_file(directory, {"ANSIBLE_MODULE_ARGS": given}).open() as arguments:
-            return self._launch(module, command, directory, arguments, {"PYTHONPATH": str(linked_tree()), **(environment_ or {})})
+            environment = {"PYTHONPATH": str(linked_tree()), **(environment_ or {})}
+            return self._launch_python(module, ["-m", f"{_MODULES}.{module}"], directory, arguments, environment)
 
     def _start_whole(self, directory: Path, module: str, check: bool, diff: bool, environment: Mapping[str, str] | None, options: Mapping[str, Any]) -> Running:
         hidden = {name: value for name, value in options.items() if any(secret in json.dumps(value) for secret in self._written)}
@@ -223,7 +227,19 @@ class AnsibleRunner:
 
     def start_program(self, program: Path, *arguments: str) -> Running:
         """Start a Python program in the surroundings of a module's run; it takes lines on its standard input, and prints its result as Ansible would."""
-        return self._launch(program.stem, [self._python, str(program), *arguments], _private_directory(), subprocess.PIPE, None)
+        return self._launch_python(program.stem, [str(program), *arguments], _private_directory(), subprocess.PIPE, {})
+
+    def _launch_python(self, name: str, arguments: list[str], directory: Path, stdin: int | IO[str], environment: Mapping[str, str]) -> Running:
+        # Below nohup, or in the background of a script, everything would ignore these signals.
+        python = (_ENV, "--default-signal=HUP,INT", self._python)
+        # What another Python is to import must be there when it starts.
+        if environment.get("PYTHONPATH", str(linked_tree())) != str(linked_tree()):
+            return self._launch(name, [*python, *arguments], directory, stdin, environment)
+        log = directory / "output"
+        with log.open("w") as output:
+            first = warm_python(python, linked_tree())
+            child = first.start(arguments, directory / "home", {**self._environment(directory), **environment}, stdin, output)
+        return self._running(name, directory, child, log)
 
     def _launch(self, name: str, command: list[str], directory: Path, stdin: int | IO[str], environment: Mapping[str, str] | None) -> Running:
         log = directory / "output"
@@ -237,6 +253,9 @@ class AnsibleRunner:
                 cwd=directory / "home",
                 env={**self._environment(directory), **(environment or {})},
             )
+        return self._running(name, directory, child, log)
+
+    def _running(self, name: str, directory: Path, child: subprocess.Popen[str] | WarmProcess, log: Path) -> Running:
         running = Running(self, name, directory, child, log)
         self._started.append(running)
         return running
@@ -312,13 +331,13 @@ def _private_file(directory: Path, content: dict[str, Any]) -> Path:
     return path
 
 
-def _processes_with(marker: bytes) -> list[Process]:
+def _processes_with(marker: bytes, and_this: int | None = None) -> list[Process]:
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            if marker not in (entry / "environ").read_bytes().split(b"\0"):
+            if int(entry.name) != and_this and marker not in (entry / "environ").read_bytes().split(b"\0"):
                 continue
             name, dummy, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
             arguments = tuple((entry / "cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0"))

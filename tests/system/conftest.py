@@ -27,7 +27,10 @@ from harness import stores
 from harness.ansible_runner import AnsibleRunner
 from harness.fetching import say
 from harness.postgres import PostgresServer, installation
+from harness.warm_python import read_botocore_data_once
 from system.scenes import MAJORS, PASSWORD, STORE_SECRET, Bucket, Database, Folder, Verdict
+
+read_botocore_data_once()
 
 # No test judges durability, and a disk that is waited for only makes them slow.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}

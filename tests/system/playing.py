@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -20,12 +21,20 @@ from harness.paths import CHECKOUT
 EXAMPLE = CHECKOUT / "examples" / "inventory"
 # Two hosts, one of them in a group, and a group of nobody.
 TWO_HOSTS: dict[str, Any] = {"hosts": {"other": {}}, "children": {"hosted": {"hosts": {"staging": {}}}, "nobody": {}}}
+# All that is told of it, in lines that are indented or close what was opened; of a loop, each round on its own.
+_FAILURE = re.compile(r"^(?:fatal|failed): \[(?P<host>\w+)\](?P<what>.*\n(?:[ }].*\n)*)", re.MULTILINE)
 _FOREIGN = ("ANSIBLE_", "AWS_", "BACKUP_", "DATABASE_URL", "PG", "PYTHON")
 
 
 def one_host(**variables: Any) -> dict[str, Any]:
     """Return an inventory of the host staging with collection-wide variables, named without their prefix."""
     return {"hosts": {"staging": {f"postgresql_backup_{name}": value for name, value in variables.items()}}}
+
+
+def hosts_of(group: str, *variables: dict[str, Any]) -> dict[str, Any]:
+    """Return an inventory with a host for each of these, called host0 and so on in this group, so that one play shows what comes of all of them."""
+    named = [{f"postgresql_backup_{name}": value for name, value in each.items()} for each in variables]
+    return {"children": {group: {"hosts": {f"host{number}": each for number, each in enumerate(named)}}}}
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,16 @@ class Played:
         assert self.status == status, f"Status {self.status} instead of {status}:\n{self.output[-6000:]}"
         for fragment in fragments:
             assert fragment in self.output, f"{fragment!r} was not printed:\n{self.output[-6000:]}"
+        return self
+
+    def require_failures(self, *sentences: str) -> Played:
+        """Require that each of the hosts of ``hosts_of`` has failed, each with its own sentence, and nothing else has."""
+        failures: dict[str, str] = {}
+        for found in _FAILURE.finditer(self.require(2).output):
+            failures[found["host"]] = failures.get(found["host"], "") + found["what"]
+        assert sorted(failures) == sorted(f"host{number}" for number in range(len(sentences))), f"Failed have {sorted(failures)}:\n{self.output[-6000:]}"
+        for number, sentence in enumerate(sentences):
+            assert sentence in failures[f"host{number}"], f"{sentence!r} is not why host{number} failed:\n{failures[f'host{number}']}"
         return self
 
 

@@ -310,14 +310,19 @@ def fingerprint(of: Database) -> dict[str, Any]:
     """Return everything that a database is and holds: each table's rows, sequences, large objects, definitions with owners and grants, and its properties."""
     database = Unhurried(of)
     found: dict[str, Any] = {f"rows of {schema}.{name}": digest for (schema, name), digest in _contents(database).items()}
-    for schema, name in database.rows(_SEQUENCES):
-        found[f"sequence {schema}.{name}"] = database.rows(f"SELECT last_value, is_called FROM {quoted(schema)}.{quoted(name)}")
-    found["large objects"] = database.rows("SELECT oid, md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY oid")
     found["definitions"] = _definitions(database)
-    found["properties"] = database.value(_PROPERTIES)
-    found["grants"] = database.value(_GRANTS)
-    found["comment"] = database.value(_COMMENT)
-    found["settings"] = database.rows(_SETTINGS)
+    with database.connected() as connection, connection.cursor() as cursor:
+
+        def rows(query: str) -> list[tuple[Any, ...]]:
+            cursor.execute(query)
+            return list(cursor.fetchall())
+
+        for schema, name in rows(_SEQUENCES):
+            found[f"sequence {schema}.{name}"] = rows(f"SELECT last_value, is_called FROM {quoted(schema)}.{quoted(name)}")
+        found["large objects"] = rows("SELECT oid, md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY oid")
+        for fact, query in (("properties", _PROPERTIES), ("grants", _GRANTS), ("comment", _COMMENT)):
+            ((found[fact],),) = rows(query)
+        found["settings"] = rows(_SETTINGS)
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from harness.ansible_runner import AnsibleRunner
-from system.playing import EXAMPLE, TWO_HOSTS, Player, one_host
+from system.playing import EXAMPLE, TWO_HOSTS, Player, hosts_of, one_host
 from system.scenes import PASSWORD, Bucket, Database, Folder, read_catalog
 
 
@@ -159,31 +159,24 @@ def test_inventory_variables_hold_unless_a_database_says_otherwise(player: Playe
 # Faulty input
 
 
-@pytest.mark.parametrize(
-    ("databases", "says"),
-    [
-        ([f"postgresql://u:{PASSWORD}@h/d?a=b"], "An entry of backup_databases is not a dictionary."),
-        ([{"name": "one", "passwort": PASSWORD}], "backup_databases has options that pg_backup does not know: passwort."),
-        ([{"name": "one"}, {"database": "one"}], "backup_databases has two entries of one name among one, one."),
-    ],
-    ids=["no dictionary", "unknown option", "one name twice"],
-)
-def test_a_faulty_list_is_refused_before_anything_starts(player: Player, folder: Folder, databases: list[Any], says: str) -> None:
-    played = player.play("-e", "target=staging", inventory=one_host(databases=databases, **folder.options))
-    played.require(2, says)
+_FAULTY: list[tuple[list[Any], str]] = [
+    ([f"postgresql://u:{PASSWORD}@h/d?a=b"], "An entry of backup_databases is not a dictionary."),
+    ([{"name": "one", "passwort": PASSWORD}], "backup_databases has options that pg_backup does not know: passwort."),
+    ([{"name": "one"}, {"database": "one"}], "backup_databases has two entries of one name among one, one."),
+]
+
+
+def test_a_faulty_list_is_refused_before_anything_starts(player: Player, folder: Folder) -> None:
+    inventory = hosts_of("wrong", *({"databases": databases, **folder.options} for databases, _says in _FAULTY))
+    played = player.play("-e", "target=wrong", inventory=inventory).require_failures(*(says for _databases, says in _FAULTY))
     assert "RUN: " not in played.output
 
 
-@pytest.mark.parametrize("variable", ["database_url", "databases"])
-def test_an_undefined_variable_never_means_another_database(player: Player, database: Database, folder: Folder, variable: str) -> None:
-    played = player.play(
-        "-e",
-        "target=staging",
-        inventory=one_host(**{variable: "{{ vault_that_was_not_loaded }}"}, pg_bin_dir=str(database.server.installation.bin_dir), **folder.options),
-        DATABASE_URL=database.options()["database_url"],
-    )
-    played.require(2)
-    assert "defined" in played.output
+def test_an_undefined_variable_never_means_another_database(player: Player, database: Database, folder: Folder) -> None:
+    common = {"pg_bin_dir": str(database.server.installation.bin_dir), **folder.options}
+    inventory = hosts_of("wrong", *({variable: "{{ vault_that_was_not_loaded }}", **common} for variable in ("database_url", "databases")))
+    played = player.play("-e", "target=wrong", inventory=inventory, DATABASE_URL=database.options()["database_url"])
+    played.require_failures("defined", "defined")
     assert folder.listing() == []
 
 

@@ -18,7 +18,7 @@ import yaml
 
 from harness.ansible_runner import AnsibleRunner
 from harness.paths import CHECKOUT
-from system.playing import EXAMPLE, TWO_HOSTS, Played, Player, one_host
+from system.playing import EXAMPLE, TWO_HOSTS, Played, Player, hosts_of, one_host
 from system.restoring import Scene, scenes
 from system.scenes import PASSWORD, Bucket, Database, Folder
 
@@ -240,11 +240,7 @@ def test_what_is_set_wrongly_is_refused_before_anything_starts(player: Player, t
     # One host for each mistake, so that one play shows them all.
     everywhere = tmp_path / "everywhere.yml"
     everywhere.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "roles": ["workon.postgresql_backup.restore"]}]))
-    hosts = {
-        f"host{number}": {f"postgresql_backup_{name}": value for name, value in {"environment": "staging", **variables}.items()}
-        for number, (variables, _says) in enumerate(_SET_WRONGLY)
-    }
-    played = player.play(playbook=str(everywhere), inventory={"hosts": hosts}).require(2, *(says for _variables, says in _SET_WRONGLY))
-    assert played.output.count("fatal: [host") == len(_SET_WRONGLY)
+    inventory = hosts_of("wrong", *({"environment": "staging", **variables} for variables, _says in _SET_WRONGLY))
+    played = player.play(playbook=str(everywhere), inventory=inventory).require_failures(*(says for _variables, says in _SET_WRONGLY))
     assert "RUN: " not in played.output
     assert "Using module file" not in played.output

@@ -45,6 +45,19 @@ class Site:
 
     def install(self, *arguments: str, crontab: bool = True, **variables: Any) -> Played:
         """Run the role; variables are without its prefix."""
+        play = {
+            "hosts": "staging",
+            "gather_facts": False,
+            "roles": [{"role": "workon.postgresql_backup.monitor", "vars": self._variables(variables)}],
+        }
+        return self._play([play], one_host(), *arguments, crontab=crontab)
+
+    def refuse(self, *faulty: dict[str, Any]) -> Played:
+        """Run the role on a host for each of these."""
+        play = {"hosts": "all", "gather_facts": False, "roles": ["workon.postgresql_backup.monitor"]}
+        return self._play([play], {"hosts": {f"host{number}": self._variables(each) for number, each in enumerate(faulty)}})
+
+    def _variables(self, variables: dict[str, Any]) -> dict[str, Any]:
         settings = {
             "cron_directory": str(self.cron),
             "systemd_directory": str(self.systemd),
@@ -55,15 +68,13 @@ class Site:
             "activate": False,
             **variables,
         }
-        play = {
-            "hosts": "staging",
-            "gather_facts": False,
-            "roles": [{"role": "workon.postgresql_backup.monitor", "vars": {f"monitor_{name}": value for name, value in settings.items()}}],
-        }
+        return {f"monitor_{name}": value for name, value in settings.items()}
+
+    def _play(self, plays: list[dict[str, Any]], inventory: dict[str, Any], *arguments: str, crontab: bool = True) -> Played:
         playbook = self.root / "play.yml"
-        playbook.write_text(yaml.safe_dump([play]))
+        playbook.write_text(yaml.safe_dump(plays))
         path = f"{self._bin}{os.pathsep}{os.environ['PATH']}" if crontab else os.environ["PATH"]
-        return self._player.play(*arguments, playbook=str(playbook), inventory=one_host(), PATH=path)
+        return self._player.play(*arguments, playbook=str(playbook), inventory=inventory, PATH=path)
 
     def files(self) -> set[str]:
         return {path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file()} - {"play.yml", "bin/crontab"}
@@ -84,29 +95,12 @@ def check(*arguments: str | Path) -> tuple[int, str]:
 # The role
 
 _ALWAYS = {"plugins/check_postgresql_backup", "rules/postgresql_backup.rules.yml"}
+_CRON = {"cron.d/postgresql_backup_health"}
 _TIMER = {"systemd/postgresql_backup_health.service", "systemd/postgresql_backup_health.timer"}
 
 
-def test_cron(site: Site) -> None:
-    site.install("--check", scheduler="cron").require(0)
-    assert site.files() == set()
-    played = site.install("--diff", scheduler="cron", target="production").require(0)
-    assert "changed=0" not in played.output
-    assert site.files() == {*_ALWAYS, "cron.d/postgresql_backup_health"}
-    entry = (site.cron / "postgresql_backup_health").read_text().splitlines()
-    assert entry[-1] == (
-        f"17 * * * * {os.environ.get('USER') or 'root'} ansible-playbook workon.postgresql_backup.health --inventory /etc/postgresql-backup/inventory "
-        f"--extra-vars target=production --extra-vars health_status_directory={site.status} "
-        "2>&1 | logger -t postgresql_backup_health"
-    )
-    assert 'PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"' in entry
-    assert os.access(site.plugins / "check_postgresql_backup", os.X_OK)
-    site.install(scheduler="cron", target="production").require(0, "changed=0")
-    site.install(scheduler="cron", target="production", cron={"minute": "3", "hour": "*/2"}).require(0)
-    assert (site.cron / "postgresql_backup_health").read_text().splitlines()[-1].startswith("3 */2 * * * ")
-
-
-def test_systemd(site: Site, tmp_path: Path) -> None:
+def test_the_life_of_a_site(site: Site, tmp_path: Path) -> None:
+    """From systemd with everything to cron, which takes its place, and away; most of what a run of the role takes is the run."""
     site.install("--check").require(0)
     assert site.files() == set()
     more = {"vars_file": "/etc/vars.yml", "environment": {"ANSIBLE_CONFIG": "/etc/ansible.cfg", "LC_ALL": "C.UTF-8"}}
@@ -116,24 +110,32 @@ def test_systemd(site: Site, tmp_path: Path) -> None:
     assert f'"--extra-vars" "health_textfile_directory={tmp_path}"\n' in service
     assert '"--extra-vars" "@/etc/vars.yml"' in service
     assert 'ExecStart="env" "ANSIBLE_CONFIG=/etc/ansible.cfg" "LC_ALL=C.UTF-8" "ansible-playbook" ' in service
+    site.install(ansible_playbook="/bin/true").require(0)
+    # What is no longer wanted goes, of the rules as well.
+    assert site.files() == {*_ALWAYS, *_TIMER}
     if shutil.which("systemd-analyze"):
-        site.install(ansible_playbook="/bin/true").require(0)
         verified = subprocess.run(["systemd-analyze", "verify", *(site.root / name for name in sorted(_TIMER))], capture_output=True, text=True, check=False)
         assert "postgresql_backup_health" not in verified.stderr, verified.stderr
     site.install(ansible_playbook="/bin/true").require(0, "changed=0")
-    # What is no longer wanted goes, of the rules as well.
-    assert site.files() == {*_ALWAYS, *_TIMER}
 
-
-def test_one_scheduler_at_a_time_and_none_in_the_end(site: Site) -> None:
-    site.install().require(0)
-    site.install(scheduler="cron").require(0)
-    assert site.files() == {*_ALWAYS, "cron.d/postgresql_backup_health"}
-    site.install(scheduler="systemd").require(0)
+    site.install("--check", scheduler="cron").require(0)
     assert site.files() == {*_ALWAYS, *_TIMER}
+    played = site.install("--diff", scheduler="cron", target="production").require(0)
+    assert "changed=0" not in played.output
+    assert site.files() == {*_ALWAYS, *_CRON}
+    entry = (site.cron / "postgresql_backup_health").read_text().splitlines()
+    assert entry[-1] == (
+        f"17 * * * * {os.environ.get('USER') or 'root'} ansible-playbook workon.postgresql_backup.health --inventory /etc/postgresql-backup/inventory "
+        f"--extra-vars target=production --extra-vars health_status_directory={site.status} "
+        "2>&1 | logger -t postgresql_backup_health"
+    )
+    assert 'PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"' in entry
+    assert os.access(site.plugins / "check_postgresql_backup", os.X_OK)
+    site.install(scheduler="cron", target="production").require(0, "changed=0")
+
     (site.status / "staging.status").write_text("old")
     site.install("--check", state="absent").require(0)
-    assert site.files() == {*_ALWAYS, *_TIMER, "status/staging.status"}
+    assert site.files() == {*_ALWAYS, *_CRON, "status/staging.status"}
     site.install(state="absent").require(0)
     assert site.files() == set()
     site.install(state="absent").require(0, "changed=0")
@@ -147,33 +149,34 @@ def test_a_host_without_cron_gets_no_entry_that_nothing_reads(site: Site) -> Non
 
 
 def test_a_command_arrives_word_by_word(site: Site, tmp_path: Path) -> None:
-    """By cron's own rule for percent signs and a real shell, and by systemd's rules for words."""
+    """By cron's own rule for percent signs and a real shell, and by systemd's rules for words; systemd takes the place of cron."""
     witness = tmp_path / "witness"
     program = f"import json, sys; open({str(witness)!r}, 'w').write(json.dumps(sys.argv[1:]))"
     command = [sys.executable, "-c", program, HOSTILE, "{{ '{{' }} plain"]
-    site.install(scheduler="cron", command=command).require(0)
+    site.install(scheduler="cron", command=command, cron={"minute": "3", "hour": "*/2"}).require(0)
     entry = (site.cron / "postgresql_backup_health").read_text().splitlines()[-1]
+    assert entry.startswith("3 */2 * * * ")
     job = entry.split(" ", 6)[6].replace("\\%", "%")
     assert "%" not in entry.replace("\\%", "")
     subprocess.run(["/bin/sh", "-c", job], check=True)
     assert json.loads(witness.read_text()) == [HOSTILE, "{{ plain"]
     site.install(command=["/bin/echo", HOSTILE]).require(0)
+    assert site.files() == {*_ALWAYS, *_TIMER}
     started = next(line for line in (site.systemd / "postgresql_backup_health.service").read_text().splitlines() if line.startswith("ExecStart="))
     assert shlex.split(started.removeprefix("ExecStart=").replace("$$", "$").replace("%%", "%"))[1:] == [HOSTILE]
 
 
-@pytest.mark.parametrize(
-    ("variables", "says"),
-    [
-        ({"command": "ansible-playbook x"}, "monitor_command is not a list of words."),
-        ({"command": ["a\nb"]}, "monitor_command has a line break"),
-        ({"command": []}, "monitor_command is not a list of words."),
-        ({"rules": ["no.yml"]}, "monitor_rules names a file that there is not: no.yml."),
-        ({"scheduler": "at"}, "value of monitor_scheduler must be one of"),
-    ],
-)
-def test_what_is_refused(site: Site, variables: dict[str, Any], says: str) -> None:
-    site.install(**variables).require(2, says)
+_SET_WRONGLY: list[tuple[dict[str, Any], str]] = [
+    ({"command": "ansible-playbook x"}, "monitor_command is not a list of words."),
+    ({"command": ["a\nb"]}, "monitor_command has a line break"),
+    ({"command": []}, "monitor_command is not a list of words."),
+    ({"rules": ["no.yml"]}, "monitor_rules names a file that there is not: no.yml."),
+    ({"scheduler": "at"}, "value of monitor_scheduler must be one of"),
+]
+
+
+def test_what_is_refused(site: Site) -> None:
+    site.refuse(*(variables for variables, _says in _SET_WRONGLY)).require_failures(*(says for _variables, says in _SET_WRONGLY))
     assert site.files() == set()
 
 
