@@ -35,6 +35,7 @@ _PACKAGE = "ansible_collections.workon.postgresql_backup.plugins"
 # The longest first: two run at a time.
 _CHECKS = (
     "system",
+    "molecule",
     "sanity(newest)",
     "sanity(oldest)",
     "importer",
