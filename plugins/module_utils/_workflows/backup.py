@@ -49,6 +49,8 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
 
 _SNAPSHOT_TO_COME = "<exported when the backup starts>"
+# A key is dated to the second, and a run just before may have taken this one.
+_SECONDS_TO_A_FREE_KEY = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +131,6 @@ def plan_backup(request: BackupRequest, session: Session, store: Store, now: dt.
     server = database_facts.read_server(session)
     check_server_version(server.version_num, server.version)
     name = naming.check_name(request.name) if request.name else naming.default_name(server.database)
-    key = naming.archive_key(store.prefix, name, now)
     relations = database_facts.read_relations(session, request.selection)
     attempt = Attempts()
     attempt.refuse(preflight.pooler_refusal(server, session.login.pooler_hint))
@@ -143,11 +144,12 @@ def plan_backup(request: BackupRequest, session: Session, store: Store, now: dt.
     if client and request.globals and not programs.is_there(client.pg_dumpall):
         attempt.refuse(f"globals is true, but there is no pg_dumpall in {client.bin_dir}. Install it, or set globals to false.")
     part_size = attempt.call(lambda: sizing.choose_part_size(server.size, request.part_size))
-    facts = attempt.call(lambda: store.probe(key, write=True))
+    facts = attempt.call(lambda: store.probe(naming.archive_key(store.prefix, name, now), write=True))
     if facts:
         attempt.refuse(preflight.clock_refusal(facts.clock_skew, "the store's"))
-        attempt.refuse(f"The key {store.address(key)} exists already. Run again in a second, or set another name." if store.exists(key) else None)
+        now = attempt.call(lambda: wait_for_a_free_key(store, name, now)) or now
     attempt.raise_refusals()
+    key = naming.archive_key(store.prefix, name, now)
     dumped = {relation.oid for relation in relations if relation.kind == "r" and not relation.excluded_by and not relation.extension}
     omitted, _unexplained = preflight.omissions(relations, dumped - _without_rows(relations, server), server.in_recovery)
     return BackupPlan(
@@ -166,6 +168,18 @@ def plan_backup(request: BackupRequest, session: Session, store: Store, now: dt.
         omitted=tuple(omitted),
         warnings=tuple(_plan_warnings(server, session, t.cast(Client, client), len(dumped))),
     )
+
+
+def wait_for_a_free_key(store: Store, name: str, now: dt.datetime) -> dt.datetime:
+    """Return the moment that dates the backup: now, or the next second that no other backup of the name has, once it is there."""
+    began = time.monotonic()
+    for seconds in range(_SECONDS_TO_A_FREE_KEY + 1):
+        moment = now.replace(microsecond=0) + dt.timedelta(seconds=seconds) if seconds else now
+        key = naming.archive_key(store.prefix, name, moment)
+        if not store.exists(key):
+            time.sleep(max(0.0, (moment - now).total_seconds() - (time.monotonic() - began)))
+            return moment
+    raise BackupError(f"The key {store.address(key)} exists already, and so do those of the seconds before it. Run again in a minute, or set another name.")
 
 
 def carry_out(
