@@ -30,7 +30,8 @@ sys.exit(int(sys.argv[1]))
 
 @pytest.fixture(scope="module")
 def warm() -> Iterator[WarmPython]:
-    found = WarmPython([sys.executable], linked_tree())
+    # Below nohup, or in the background of a script, it would ignore these signals.
+    found = WarmPython(["env", "--default-signal=HUP,INT", sys.executable], linked_tree())
     yield found
     found.stop()
 
