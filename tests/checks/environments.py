@@ -64,8 +64,7 @@ LINT = Environment(
 IMPORTER = Environment("importer", ("galaxy-importer", "ansible-core"), ("3.12", "3.13", "3.11"))
 # The AWS client pins its own botocore.
 BENCH = Environment("bench", ("ansible-core", "awscli", *_LIBRARIES), ("3.13", "3.12", "3.11"))
-# The ansible package is there for the connections to containers; nothing else of it is used.
-MOLECULE = Environment("molecule", ("molecule", "ansible", "ansible-core"), ("3.13", "3.12"))
+MOLECULE = Environment("molecule", ("molecule", "ansible-core"), ("3.13", "3.12"))
 NOX = Environment("nox", ("nox",), ("3.11", "3.12", "3.13"))
 
 ALL = (OLDEST, MIDDLE, NEWEST, TARGET, LINT, IMPORTER, BENCH, MOLECULE, NOX)
