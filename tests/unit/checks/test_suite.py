@@ -22,7 +22,9 @@ if check == "red":
 if check == "other":
     print("No Python 9 here.")
     sys.exit(77)
-Path({logs!r}, "green.xml").write_text('<testsuites><testsuite tests="5" failures="1" errors="1" skipped="1"/></testsuites>')
+if check == "green":
+    case = '<testcase classname="tests.a" name="b"><skipped message="No C here."/></testcase>'
+    Path({logs!r}, "green.xml").write_text(f'<testsuites><testsuite tests="5" failures="1" errors="1" skipped="1">{{case}}</testsuite></testsuites>')
 print("Noise.")
 """
 
@@ -57,5 +59,13 @@ def test_red_shows_its_output_and_fails(run: Run, capfd: pytest.CaptureFixture[s
 
 def test_a_skipped_check_fails_where_all_have_to_run(run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("CI", "true")
-    assert run("green", "other") == 1
-    assert capfd.readouterr().out.splitlines()[-1] == "Where CI is set every check has to run, and other did not."
+    assert run("plain", "other") == 1
+    assert capfd.readouterr().out.splitlines()[-1] == "Where CI is set everything has to run, and other did not."
+
+
+def test_so_does_a_skipped_test(run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("green") == 0
+    monkeypatch.setenv("CI", "true")
+    assert run("plain") == 0
+    assert run("green") == 1
+    assert capfd.readouterr().out.splitlines()[-1] == "Where CI is set everything has to run, and tests.a.b (No C here.) did not."

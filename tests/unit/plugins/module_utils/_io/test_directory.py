@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import resource
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import typing as t
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -262,11 +265,21 @@ def test_a_directory_that_is_not_there_is_never_created(tmp_path: Path, write: b
     assert names(tmp_path) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_directory_without_permission_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+@pytest.fixture
+def forbidden() -> Iterator[str]:
+    """A directory that this process may not write to. Root may write everywhere, so it becomes nobody for a while."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o555)
+        was = os.geteuid()
+        if was == 0:
+            os.seteuid(pwd.getpwnam("nobody").pw_uid)
+        yield directory
+        os.seteuid(was)
+
+
+def test_a_directory_without_permission_is_refused(forbidden: str) -> None:
     with pytest.raises(StoreError, match=r"Permission denied\. Set directory to one that this user may write to"):
-        DirectoryStore(str(tmp_path)).probe(KEY, write=True)
+        DirectoryStore(forbidden).probe(KEY, write=True)
 
 
 def test_a_directory_that_takes_no_files_is_refused() -> None:
