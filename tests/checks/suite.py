@@ -47,9 +47,10 @@ def run_all(checks: Sequence[str], *, command: Sequence[str] = (sys.executable, 
     red = [verdict for verdict in verdicts if verdict.word == "failed"]
     for verdict in red:
         print(f"\n===== {verdict.check} =====\n{verdict.log.read_text(errors='replace').rstrip()}\n===== end of {verdict.check} =====")
-    print(f"\n{_tests_line(LOGS.glob('*.xml'))} in {time.monotonic() - started:.0f} s")
+    reports = [xml.etree.ElementTree.parse(report).getroot() for report in LOGS.glob("*.xml")]
+    print(f"\n{_tests_line(reports)} in {time.monotonic() - started:.0f} s")
     print(_summary(verdicts), flush=True)
-    skipped = [*(verdict.check for verdict in verdicts if verdict.word == "skipped"), *_skipped_tests(LOGS.glob("*.xml"))]
+    skipped = [*(verdict.check for verdict in verdicts if verdict.word == "skipped"), *_skipped_tests(reports)]
     if skipped and os.environ.get("CI"):
         print(f"Where CI is set everything has to run, and {', '.join(skipped)} did not.", flush=True)
         return 1
@@ -95,15 +96,15 @@ def _run(command: Sequence[str], check: str) -> Verdict:
     return Verdict(check, status, time.monotonic() - started, log)
 
 
-def _skipped_tests(reports: Iterable[Path]) -> list[str]:
-    cases = (case for report in reports for case in xml.etree.ElementTree.parse(report).getroot().iter("testcase"))
+def _skipped_tests(reports: Iterable[xml.etree.ElementTree.Element]) -> list[str]:
+    cases = (case for report in reports for case in report.iter("testcase"))
     return [f"{case.get('classname')}.{case.get('name')} ({reason.get('message')})" for case in cases for reason in case.iter("skipped")]
 
 
-def _tests_line(reports: Iterable[Path]) -> str:
+def _tests_line(reports: Iterable[xml.etree.ElementTree.Element]) -> str:
     totals = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
     for report in reports:
-        for suite in xml.etree.ElementTree.parse(report).getroot().iter("testsuite"):
+        for suite in report.iter("testsuite"):
             for name in totals:
                 totals[name] += int(suite.get(name, 0))
     bad = totals["failures"] + totals["errors"]

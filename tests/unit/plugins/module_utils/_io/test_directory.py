@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import errno
 import os
-import pwd
 import resource
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import typing as t
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +21,7 @@ import pytest
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import StoreError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.directory import DirectoryStore, DirectoryUpload
 from ansible_collections.workon.postgresql_backup.tests.unit.facts import KEY
+from harness.account import private_directory, service_account
 
 real_open = os.open
 
@@ -267,14 +266,16 @@ def test_a_directory_that_is_not_there_is_never_created(tmp_path: Path, write: b
 
 @pytest.fixture
 def forbidden() -> Iterator[str]:
-    """A directory that this process may not write to. Root may write everywhere, so it becomes nobody for a while."""
-    with tempfile.TemporaryDirectory() as directory:
-        os.chmod(directory, 0o555)
-        was = os.geteuid()
-        if was == 0:
-            os.seteuid(pwd.getpwnam("nobody").pw_uid)
-        yield directory
-        os.seteuid(was)
+    """A directory that this process may not write to. Root may write everywhere, so it becomes somebody else for a while."""
+    account = service_account()
+    directory = private_directory("forbidden-", account)
+    directory.chmod(0o500)
+    if account:
+        os.seteuid(account.uid)
+    yield str(directory)
+    if account:
+        os.seteuid(0)
+    directory.rmdir()
 
 
 def test_a_directory_without_permission_is_refused(forbidden: str) -> None:
