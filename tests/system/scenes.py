@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import Catalog
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_url import HostPort
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.stores import Store as OpenStore
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._module.store import STORE_SPEC, open_store
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.catalog import load_catalog
@@ -116,6 +119,11 @@ class Database:
             yield connection
         finally:
             connection.close()
+
+    def session(self, user: str | None = None, *, schema: str | None = None) -> Session:
+        """Return a connection as the collection opens it."""
+        password = PASSWORD if user else self.server.password
+        return Session(Login(self.name, (HostPort(self.server.host, self.server.port),), user or self.server.superuser, password, schema=schema))
 
     @contextlib.contextmanager
     def locked(self, table: str) -> Iterator[Any]:

@@ -14,11 +14,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.checks import CheckResult, parse_checks
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_url import HostPort
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.checks import run_database_checks
-from system.scenes import PASSWORD, Database, in_thread
+from system.scenes import Database, in_thread
 
 NOW = dt.datetime(2026, 1, 8, 10, 30, tzinfo=dt.UTC)
 SCRIPT = b"SELECT 1;\n"
@@ -26,18 +23,12 @@ SCRIPT = b"SELECT 1;\n"
 Run = Callable[..., list[CheckResult]]
 
 
-def log_in(database: Database, user: str | None = None, schema: str | None = None) -> Session:
-    server = database.server
-    password = PASSWORD if user else server.password
-    return Session(Login(database.name, (HostPort(server.host, server.port),), user or server.superuser, password, schema=schema))
-
-
 @pytest.fixture
 def run(database: Database) -> Iterator[Run]:
     """Run checks on the database, in a session of their own."""
 
     def run_checks(raw: dict[str, Any], user: str | None = None, schema: str | None = None) -> list[CheckResult]:
-        with log_in(database, user, schema) as session:
+        with database.session(user, schema=schema) as session:
             return run_database_checks(parse_checks(raw), session, NOW)
 
     return run_checks
@@ -162,7 +153,7 @@ def test_a_query_that_tries_to_write(database: Database, inside: bool) -> None:
         "CREATE FUNCTION delete_all() RETURNS int LANGUAGE plpgsql AS 'BEGIN DELETE FROM kept; RETURN 1; END'",
     )
     raw = {"sql": [{"name": name, "query": query, "expect": 1} for name, (query, _reason) in WRITES.items()]}
-    with log_in(database) as session:
+    with database.session() as session:
         if inside:
             session.execute("BEGIN")
         results = run_database_checks(parse_checks(raw), session, NOW, in_transaction=inside)
@@ -205,7 +196,7 @@ def test_a_query_that_hangs_is_cut(database: Database, inside: bool) -> None:
         ],
         "timeout": 1,
     }
-    with log_in(database) as session, database.locked("locked"):
+    with database.session() as session, database.locked("locked"):
         if inside:
             session.execute("BEGIN")
         results = run_database_checks(parse_checks(raw), session, NOW, in_transaction=inside)
@@ -226,7 +217,7 @@ def test_inside_a_transaction_everything_is_seen_and_nothing_is_changed(database
             {"name": "an error", "query": "SELECT 1/0", "expect": 1},
         ],
     }
-    with log_in(database) as session:
+    with database.session() as session:
         session.execute("BEGIN")
         session.set_local("search_path", "pg_catalog")
         session.set_local("statement_timeout", "7min")
@@ -241,7 +232,7 @@ def test_inside_a_transaction_everything_is_seen_and_nothing_is_changed(database
 
 
 def test_alone_nothing_is_left_of_them_in_the_session(database: Database) -> None:
-    with log_in(database) as session:
+    with database.session() as session:
         settings = "SELECT current_setting('search_path'), current_setting('statement_timeout')"
         before = session.row(settings)
         run_database_checks(parse_checks({"tables_present": ["x"], "sql": [{"query": "SELECT 1/0", "expect": 1}]}), session, NOW)
@@ -271,7 +262,7 @@ def test_a_connection_that_is_lost_fails_all_that_follow(database: Database, run
 
 def test_a_check_that_somebody_cancels_has_failed(database: Database) -> None:
     raw = {"sql": [{"query": "SELECT pg_sleep(600)", "expect": ""}]}
-    with log_in(database) as session:
+    with database.session() as session:
 
         def cancel() -> None:
             database.wait_for_session("query LIKE '%pg_sleep(600)%' AND state = 'active'")
@@ -301,7 +292,7 @@ def test_a_role_sees_its_reasons(database: Database, run: Run) -> None:
 def test_nobody_s_functions_run_as_us(database: Database) -> None:
     prisma(database, APPLIED)
     raw = {"tables_present": ["users"], "min_rows": {"users": 2}, "max_age": {"users.at": "1h", "users.odd": "1h"}, "prisma": "sql"}
-    with log_in(database) as session:
+    with database.session() as session:
         session.execute("SET search_path = public, pg_catalog")
         database.execute(
             "CREATE FUNCTION spring() RETURNS bool LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'sprung as %', current_user; END$$",

@@ -151,11 +151,13 @@ def zoo(postgres: Callable[[int], PostgresServer]) -> Iterator[Callable[[int], P
 @contextmanager
 def _scratch(server: PostgresServer) -> Iterator[Any]:
     _run(server, "postgres", "CREATE DATABASE scratch TEMPLATE template0")
-    with closing(server.connect("scratch", client_encoding="UTF8")) as connection:
-        cursor = connection.cursor()
-        _pin(cursor)
-        yield cursor
-    _run(server, "postgres", "DROP DATABASE scratch")
+    try:
+        with closing(server.connect("scratch", client_encoding="UTF8")) as connection:
+            cursor = connection.cursor()
+            _pin(cursor)
+            yield cursor
+    finally:
+        _run(server, "postgres", "DROP DATABASE scratch")
 
 
 @pytest.fixture

@@ -24,12 +24,9 @@ from typing import Any
 import psycopg2
 import pytest
 
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_url import HostPort
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.shadow import create_statement
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import databases
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from harness.ansible_runner import AnsibleRunner, Running
 from harness.postgres import PostgresServer
 from harness.waiting import NotYet, wait_for
@@ -474,9 +471,7 @@ def test_a_copy_half_dropped(crash: Crash) -> None:
 
 def test_what_bears_another_name_by_now_is_not_dropped(crash: Crash) -> None:
     """A copy that was swapped in after all is the live database, whatever the run believes that made it."""
-    server = crash.database.server
-    login = Login("postgres", (HostPort(server.host, server.port),), server.superuser, server.password)
-    with Session(login) as session:
+    with Database(crash.database.server, "postgres").session() as session:
         databases.drop_database(session, crash.before.oid, f"{crash.database.name}__r_01234567")
     crash.require_live(restored=False)
 

@@ -17,8 +17,6 @@ import psycopg2
 import psycopg2.errors
 import pytest
 
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_url import HostPort
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import (
     Grant,
     ObjectPrivileges,
@@ -29,7 +27,6 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pri
     statements_to_match,
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.database_facts import read_database
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.privilege_facts import read_privileges, refused_statements, settable_roles
 from harness.postgres import PostgresServer
 from system.scenes import PASSWORD, Database, quoted
@@ -67,14 +64,9 @@ class Stage:
     shadow: Database
     cast: Cast
 
-    def session(self, database: Database, role: str | None = None) -> Session:
-        """Connect as the collection does; as the superuser unless told otherwise."""
-        name, password = (self.server.superuser, self.server.password) if role is None else (role, PASSWORD)
-        return Session(Login(database.name, (HostPort(self.server.host, self.server.port),), name, password))
-
     def privileges(self, database: Database, **options: Any) -> list[ObjectPrivileges]:
         """Read the privileges of a database."""
-        with self.session(database) as session:
+        with database.session() as session:
             return read_privileges(session, **options)
 
     def execute(self, *statements: str, database: Database | None = None, role: str | None = None) -> None:
@@ -100,7 +92,7 @@ class Stage:
     def match(self, role: str | None = None) -> list[str]:
         """Give the shadow the live owners and grants, as the superuser or a role; return the notes."""
         live = self.privileges(self.live)
-        with self.session(self.shadow, role) as session:
+        with self.shadow.session(role) as session:
             settable = settable_roles(session)
             assert (settable is None) == (role is None)
             statements, notes = statements_to_match(live, read_privileges(session), settable_owners=settable, operator=role or self.server.superuser)
@@ -467,7 +459,7 @@ def test_a_renamed_schema_beside_its_successor(stage: Stage, tmp_path: Path) -> 
 
 
 def settings_of(stage: Stage, database: Database) -> dict[str, Any]:
-    with stage.session(database) as session:
+    with database.session() as session:
         return read_database(session)
 
 
@@ -499,7 +491,7 @@ def prepare_shadow(stage: Stage) -> None:
 def apply_together(stage: Stage, statements: list[str], role: str | None) -> None:
     """Run the statements as a swap does: in one transaction, from another database."""
     maintenance = Database(stage.server, "postgres")
-    with stage.session(maintenance, role) as session:
+    with maintenance.session(role) as session:
         assert refused_statements(session, statements) == []
         assert settings_of(stage, stage.shadow)["settings"] == []
         session.execute("BEGIN")
@@ -553,7 +545,7 @@ def test_what_a_swap_would_be_refused_is_known_before(stage: Stage) -> None:
     stage.execute("ALTER ROLE <owner> CREATEDB", *(statement.replace("<live>", quoted(stage.live.name)) for statement in SETTINGS + FOR_SUPERUSERS))
     prepare_shadow(stage)
     statements = database_statements(settings_of(stage, stage.live), stage.shadow.name)
-    with stage.session(Database(stage.server, "postgres"), stage.cast.owner) as session:
+    with Database(stage.server, "postgres").session(stage.cast.owner) as session:
         refusals = refused_statements(session, statements)
         assert session.row("SELECT pg_catalog.pg_current_xact_id_if_assigned() IS NULL")[0]
     assert [refusal.split(" SET ")[0] for refusal in refusals] == [

@@ -16,11 +16,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import fingerprint
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_url import HostPort
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import DatabaseError, VerificationError
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sql_script import ScriptReader
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.script_session import run_script
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.fingerprints import read_fingerprints, read_large_objects
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import silent
@@ -73,18 +70,13 @@ SELECT c.oid::bigint FROM pg_class AS c
 """
 
 
-def connect(database: Database) -> Session:
-    server = database.server
-    return Session(Login(database.name, (HostPort(server.host, server.port),), server.superuser, server.password))
-
-
 def everything(_statement: bytes) -> bool:
     return True
 
 
 def run(database: Database, script: bytes, keep: Callable[[bytes], bool] = everything) -> None:
     """Run a script in a transaction, and commit it."""
-    with connect(database) as session:
+    with database.session() as session:
         session.execute("BEGIN")
         run_script(session, io.BytesIO(script).read, keep=keep)
         session.execute("COMMIT")
@@ -122,7 +114,7 @@ def restored(archive: bytes, directory: Path, pg_restore: Path) -> Iterator[subp
 def restore(source: Database, target: Database, directory: Path, pg_restore: Path | None = None) -> None:
     """Dump a database and run what pg_restore prints in another, in one transaction."""
     with (
-        connect(target) as session,
+        target.session() as session,
         restored(dump(source, "--format=custom", "--compress=0"), directory, pg_restore or source.server.installation.program("pg_restore")) as program,
     ):
         assert program.stdout
@@ -132,7 +124,7 @@ def restore(source: Database, target: Database, directory: Path, pg_restore: Pat
 
 
 def fingerprints(database: Database) -> tuple[dict[str, fingerprint.TableFingerprint], object]:
-    with connect(database) as session:
+    with database.session() as session:
         method = fingerprint.choose_method("content", session.row("SELECT current_setting('server_version_num')::int")[0])
         oids = [oid for (oid,) in session.rows(_DUMPED_TABLES)]
         return read_fingerprints(session, None, method, oids, 10, silent), read_large_objects(session, None, method, 10, silent)
@@ -191,7 +183,7 @@ COPY public."é" (a) FROM stdin;
 ü
 \\.
 """
-    with connect(database) as session:
+    with database.session() as session:
         session.execute("BEGIN")
         session.set_local("search_path", '"é", public')
         run_script(session, io.BytesIO(script.encode("latin-1")).read, keep=everything)
@@ -219,7 +211,7 @@ def test_where_backslashes_escape(pg: PostgresServer, make_database: Callable[..
 
 
 def test_backslashes_mean_themselves_until_the_script_says_otherwise(database: Database) -> None:
-    with connect(database) as session:
+    with database.session() as session:
         session.execute("SET standard_conforming_strings = off; BEGIN")
         run_script(session, io.BytesIO(rb"CREATE TABLE public.t AS SELECT 'a\'::text AS a;").read, keep=everything)
         assert session.rows("SELECT a, current_setting('standard_conforming_strings') FROM public.t") == [("a\\", "off")]
@@ -248,7 +240,7 @@ def test_settings_hold_in_the_script_and_no_longer(database: Database, pg: Postg
     database.execute(
         *(f'ALTER DATABASE "{database.name}" SET {name}' for name in ("search_path = a, public", "xmloption = document", "client_min_messages = debug1"))
     )
-    with connect(database) as session:
+    with database.session() as session:
         session.execute("SET standard_conforming_strings = off; SET lock_timeout = '3s'; BEGIN; SET LOCAL statement_timeout = '20s'")
         before = session.rows(SETTINGS)
         within = b"CREATE TABLE public.within AS SELECT name, current_setting(name) AS value FROM pg_settings;"
@@ -305,7 +297,7 @@ def test_what_goes_wrong_while_rows_are_read_is_told_as_it_is(database: Database
             return piece
         raise OSError("The pipe is gone.")
 
-    with connect(database) as session:
+    with database.session() as session:
         session.execute("BEGIN")
         with pytest.raises(OSError, match=r"The pipe is gone\."):
             run_script(session, read, keep=everything)
@@ -313,7 +305,7 @@ def test_what_goes_wrong_while_rows_are_read_is_told_as_it_is(database: Database
 
 
 def test_the_script_does_not_end_the_transaction(database: Database) -> None:
-    with connect(database) as session:
+    with database.session() as session:
         session.execute("BEGIN")
         run_script(session, io.BytesIO(b"BEGIN; CREATE TABLE public.t (a integer); COMMIT; ROLLBACK; END; SAVEPOINT s;").read, keep=everything)
         assert session.rows("SELECT count(*) FROM public.t") == [(0,)]
@@ -322,7 +314,7 @@ def test_the_script_does_not_end_the_transaction(database: Database) -> None:
 
 
 def test_a_transaction_that_ended_all_the_same_is_noticed(database: Database) -> None:
-    with connect(database) as session:
+    with database.session() as session:
         session.execute("BEGIN")
 
         def end(_statement: bytes) -> bool:
@@ -335,7 +327,7 @@ def test_a_transaction_that_ended_all_the_same_is_noticed(database: Database) ->
 
 
 def test_without_a_transaction_nothing_is_run(database: Database) -> None:
-    with connect(database) as session, pytest.raises(DatabaseError, match="within a transaction only"):
+    with database.session() as session, pytest.raises(DatabaseError, match="within a transaction only"):
         run_script(session, io.BytesIO(b"CREATE TABLE public.t (a integer);").read, keep=everything)
     assert is_empty(database)
 
@@ -357,7 +349,7 @@ def test_many_rows_need_little_memory(database: Database) -> None:
         resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
         return next(script, b"")
 
-    with connect(database) as session:
+    with database.session() as session:
         session.execute("BEGIN")
         run_script(session, read, keep=everything)
         session.execute("COMMIT")

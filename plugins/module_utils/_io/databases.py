@@ -27,12 +27,13 @@ SELECT d.oid::bigint, d.datname::text, pg_catalog.pg_get_userbyid(d.datdba)::tex
   FROM pg_catalog.pg_database AS d
 """
 
-# RENAME and DROP send autovacuum away themselves. Everything else keeps them waiting: also senders of replication, and workers such as those of pg_cron.
+# RENAME and DROP send autovacuum away themselves, and everything else keeps them waiting: also senders of replication, and workers such as those of
+# pg_cron. All but autovacuum have a role. Its backend_type says it, too, but is hidden from a role without pg_read_all_stats.
 _SESSIONS = """
 SELECT a.pid, a.usename::text, COALESCE(NULLIF(a.application_name, ''), NULLIF(a.backend_type, 'client backend')), pg_catalog.host(a.client_addr)
   FROM pg_catalog.pg_stat_activity AS a
  WHERE a.datid = ANY (CAST(%(oids)s AS pg_catalog.oid[])) AND a.pid <> pg_catalog.pg_backend_pid()
-   AND a.backend_type IS DISTINCT FROM 'autovacuum worker'
+   AND a.usesysid IS NOT NULL
 """
 
 _OWN_PROCESS = """
