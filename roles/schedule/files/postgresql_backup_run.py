@@ -6,7 +6,7 @@
 It runs the same playbook as a person would, and adds what a schedule needs: one run per database at a time, a time limit, a log, and word of a failure.
 What there is to run is in /etc/postgresql-backup/schedule.json, which the role schedule of the collection workon.postgresql_backup writes.
 
-Exit status: 0 done; 75 skipped, because another run has the database; 124 the time limit; 78 the schedule cannot be read or lacks the job;
+Exit status: 0 done; 75 not run, because another run has the database; 124 the time limit; 78 the schedule cannot be read or lacks the job;
 128 + n ended by signal n; anything else is that of ansible-playbook.
 """
 
@@ -26,7 +26,6 @@ import selectors
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import typing as t
 
@@ -39,6 +38,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 # How long the pipe of a run may stay open after its end, and how often processes are looked for.
 _LAST_WORDS = 5.0
 _LOOK = 0.1
+# A process that waits for a disk that is gone does not end even then, and would keep a failure from being told.
+_KILLED = 10.0
 
 
 class Refused(Exception):
@@ -46,7 +47,11 @@ class Refused(Exception):
 
 
 class Busy(Exception):
-    """Another run has the database; the message says which."""
+    """Another run has the database; the message says which. ``waited``: all the time that the job may wait."""
+
+    def __init__(self, message: str, waited: bool) -> None:
+        super().__init__(message)
+        self.waited = waited
 
 
 class Stopped(Exception):
@@ -160,10 +165,14 @@ def locked(directory: str, job: Job) -> t.Iterator[list[int]]:
             file = stack.enter_context(open(os.path.join(directory, name), "a+", encoding="utf-8"))
             if not _lock(file, seconds):
                 file.seek(0)
-                raise Busy(f"{file.read(200).strip() or 'Another run'} has the database" + (f" since more than {seconds:g} s" if seconds else ""))
-            file.truncate(0)
-            file.write(f"The {job.name} (process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())})")
-            file.flush()
+                raise Busy(
+                    f"{file.read(200).strip() or 'Another run'} has the database" + (f" since more than {seconds:g} s" if seconds else ""),
+                    waited=seconds > 0,
+                )
+            # Only the name of the holder is lost where the disk is full.
+            with contextlib.suppress(OSError):
+                os.truncate(file.fileno(), 0)
+                os.write(file.fileno(), f"The {job.name} (process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())})".encode())
             held.append(file.fileno())
         yield held
 
@@ -183,8 +192,8 @@ def _lock(file: t.TextIO, seconds: float) -> bool:
             return True
 
 
-def run(command: list[str], environment: dict[str, str], locks: list[int], log: Log, time_limit: float, kill_after: float) -> int:
-    """Run a command to its end or to the end of its time, its output line by line in the log; return its exit status."""
+def run(command: list[str], environment: dict[str, str], files: list[int], log: Log, time_limit: float, kill_after: float) -> int:
+    """Run a command to its end or to the end of its time, its output line by line in the log; return its exit status. It gets these open ``files``."""
     end = time.monotonic() + time_limit
     try:
         child = subprocess.Popen(
@@ -194,7 +203,7 @@ def run(command: list[str], environment: dict[str, str], locks: list[int], log: 
             stderr=subprocess.STDOUT,
             env=environment,
             cwd="/",
-            pass_fds=locks,
+            pass_fds=files,
             start_new_session=True,
         )
         in_time = _follow(child, log, end)
@@ -262,13 +271,15 @@ def adopt_orphans() -> None:
 
 
 def end_family(kill_after: float) -> int:
-    """Ask every process below this one to end, then insist; return how many there were."""
+    """Ask every process below this one to end, then insist, and wait until they have, if they can; return how many there were."""
     family = descendants()
     count = len(family)
     for pid in family:
         _signal(pid, signal.SIGTERM)
     end = time.monotonic() + kill_after
     while family:
+        if time.monotonic() >= end + _KILLED:
+            break
         if time.monotonic() >= end:
             for pid in family:
                 _signal(pid, signal.SIGKILL)
@@ -325,16 +336,16 @@ def tell(schedule: dict[str, t.Any], job: Job, log: Log, sentence: str) -> None:
     text = "\n".join(log.tail)
     log.say(f"Telling of the failure by the playbook {playbook}...")
     event = {"event": "failure", "job": job.kind, "database": job.database, "summary": sentence, "text": text}
-    # By a file: the text would be too long for an argument, and is nobody else's business.
-    with tempfile.NamedTemporaryFile("w", suffix=".yml", encoding="utf-8") as file:
-        file.write("schedule_event:\n" + "".join(f"  {name}: {_unsafe(value)}\n" for name, value in event.items()))
-        file.flush()
-        command = play(schedule, playbook, job.database, {}, [f"--extra-vars=@{file.name}"])
-        try:
-            status = run(command, schedule["environment"], [], log, float(schedule.get("hook_time_limit", 300)), 10.0)
-        except OSError as error:
-            log.complain(f"The playbook {playbook} could not be started: {error.strerror}.")
-            return
+    try:
+        # A file, because the text would be too long for an argument and is nobody else's business; in memory, because a full disk is worth telling, too.
+        with open(os.memfd_create("event"), "w", encoding="utf-8") as file:
+            file.write("schedule_event:\n" + "".join(f"  {name}: {_unsafe(value)}\n" for name, value in event.items()))
+            file.flush()
+            command = play(schedule, playbook, job.database, {}, [f"--extra-vars=@/proc/self/fd/{file.fileno()}"])
+            status = run(command, schedule["environment"], [file.fileno()], log, float(schedule.get("hook_time_limit", 300)), 10.0)
+    except OSError as error:
+        log.complain(f"The playbook {playbook} could not be started: {error.strerror}.")
+        return
     if status:
         log.complain(f"The playbook {playbook} ended with exit status {status}, so perhaps nobody was told.")
 
@@ -359,8 +370,16 @@ def carry_out(schedule: dict[str, t.Any], job: Job, log: Log, extra: list[str]) 
             except Stopped as stopped:
                 status, problem = 128 + stopped.number, f"it was ended by {signal.Signals(stopped.number).name} after {time.monotonic() - began:.0f} s"
     except Busy as busy:
-        log.say(f"Skipped the {job.name}: {busy}.")
+        sentence = f"Skipped the {job.name}: {busy}."
+        if busy.waited:
+            # It was due and did not happen. One that meets itself is still happening.
+            log.complain(sentence)
+            tell(schedule, job, log, sentence)
+        else:
+            log.say(sentence)
         return SKIPPED
+    except OSError as error:
+        status, problem = CONFIGURATION, f"its lock cannot be had: {error.strerror}: {error.filename}"
     if status == 0:
         log.say(f"Finished {job.name} in {time.monotonic() - began:.0f} s.")
         return 0

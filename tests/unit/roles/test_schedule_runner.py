@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -284,6 +285,18 @@ def test_nobody_is_told_of_success_nor_of_a_skipped_run(host: Host) -> None:
     assert len((host.directory / "calls").read_text().splitlines()) == 1
 
 
+def test_a_job_that_waited_in_vain_is_told(host: Host) -> None:
+    host.does('case "$*" in *tell.yml) echo told; exit 0;; esac; echo x > {directory}/began; while [ ! -e {directory}/go ]; do sleep 0.05; done')
+    host.start("verify", "workon")
+    host.wait_for_file("began")
+    host.settings["jobs"]["backup"]["workon"]["lock_wait"] = 0.2
+    host.schedule.write_text(json.dumps({**host.settings, "on_failure": "tell.yml"}))
+    status, _output, complaints = host.run("--quiet", "backup", "workon")
+    assert status == 75
+    assert re.fullmatch(r"Skipped the backup of workon: The restore test of workon \(.*\) has the database since more than 0.2 s\.\n", complaints)
+    assert host.lines()[-1] == "told"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -307,6 +320,38 @@ def test_a_program_that_is_not_there_is_a_failure_in_the_log(host: Host) -> None
     host.does("true", ansible_playbook=f"{host.directory}/nothing")
     assert host.run()[0] == 78
     assert host.lines()[-1].endswith("/nothing could not be started: No such file or directory. Run the role install.")
+
+
+def test_a_lock_that_cannot_be_had_is_a_failure_that_is_told(host: Host) -> None:
+    host.does(_HOOK.replace("{end}", "0"), on_failure="tell.yml")
+    (host.directory / "locks" / "workon.lock").mkdir(parents=True)
+    assert host.run()[0] == 78
+    assert f"ERROR: The backup of workon failed: its lock cannot be had: Is a directory: {host.directory}/locks/workon.lock." in host.lines()
+    assert host.lines()[-1] == "told"
+
+
+@pytest.fixture
+def full_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The directory of a filesystem that has not a byte left."""
+    path = tmp_path_factory.mktemp("full")
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "full", path], check=False, capture_output=True).returncode:
+        pytest.skip("Filesystems cannot be mounted here.")
+    try:
+        (path / "locks").mkdir()
+        with contextlib.suppress(OSError), (path / "filling").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", path], check=True)
+
+
+def test_a_full_disk_ends_no_run_and_keeps_no_failure_from_being_told(host: Host, full_disk: Path) -> None:
+    host.does(_HOOK.replace("{end}", "0"), on_failure="tell.yml", lock_directory=str(full_disk / "locks"))
+    status, output, _complaints = host.run(environment={"TMPDIR": str(full_disk)})
+    assert status == 2
+    assert output.endswith("told\n")
+    assert "event: !unsafe" in (host.directory / "event").read_text()
 
 
 def test_control_characters_are_left_out(host: Host) -> None:
