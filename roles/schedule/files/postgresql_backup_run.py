@@ -26,6 +26,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import typing as t
 
@@ -192,8 +193,8 @@ def _lock(file: t.TextIO, seconds: float) -> bool:
             return True
 
 
-def run(command: list[str], environment: dict[str, str], files: list[int], log: Log, time_limit: float, kill_after: float) -> int:
-    """Run a command to its end or to the end of its time, its output line by line in the log; return its exit status. It gets these open ``files``."""
+def run(command: list[str], environment: dict[str, str], locks: list[int], log: Log, time_limit: float, kill_after: float) -> int:
+    """Run a command to its end or to the end of its time, its output line by line in the log; return its exit status."""
     end = time.monotonic() + time_limit
     try:
         child = subprocess.Popen(
@@ -203,7 +204,7 @@ def run(command: list[str], environment: dict[str, str], files: list[int], log: 
             stderr=subprocess.STDOUT,
             env=environment,
             cwd="/",
-            pass_fds=files,
+            pass_fds=locks,
             start_new_session=True,
         )
         in_time = _follow(child, log, end)
@@ -338,11 +339,13 @@ def tell(schedule: dict[str, t.Any], job: Job, log: Log, sentence: str) -> None:
     event = {"event": "failure", "job": job.kind, "database": job.database, "summary": sentence, "text": text}
     try:
         # A file, because the text would be too long for an argument and is nobody else's business; in memory, because a full disk is worth telling, too.
-        with open(os.memfd_create("event"), "w", encoding="utf-8") as file:
+        # Ansible opens extra variables by their resolved name only, so it needs one.
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        with tempfile.NamedTemporaryFile("w", suffix=".yml", dir=memory, encoding="utf-8") as file:
             file.write("schedule_event:\n" + "".join(f"  {name}: {_unsafe(value)}\n" for name, value in event.items()))
             file.flush()
-            command = play(schedule, playbook, job.database, {}, [f"--extra-vars=@/proc/self/fd/{file.fileno()}"])
-            status = run(command, schedule["environment"], [file.fileno()], log, float(schedule.get("hook_time_limit", 300)), 10.0)
+            command = play(schedule, playbook, job.database, {}, [f"--extra-vars=@{file.name}"])
+            status = run(command, schedule["environment"], [], log, float(schedule.get("hook_time_limit", 300)), 10.0)
     except OSError as error:
         log.complain(f"The playbook {playbook} could not be started: {error.strerror}.")
         return
