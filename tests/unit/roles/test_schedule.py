@@ -101,5 +101,55 @@ def test_a_time_of_cron_becomes_one_of_systemd(cron: str, calendar: str) -> None
         subprocess.run([program, "calendar", calendar], check=True, capture_output=True)
 
 
+# Tried with Debian's cron 3.0pl1-162: it takes each of these.
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "0 3 * * *",
+        "*/15 * * * *",
+        "59 23 31 12 7",
+        "0,30 1-2,4 * * *",
+        "1-5/2 */6 * * *",
+        "0 0 1-15 * *",
+        "0 0 * jan-mar,6 *",
+        "0 0 * JAN Sun",
+        "0 0 * * mon,wed-fri",
+        "05 03 01 01 *",
+        " 0  3 * * *\n",
+    ],
+)
+def test_a_time_that_cron_runs_is_taken(cron: str) -> None:
+    assert _planned(cron)["sound"]
+
+
+# And for one of these it leaves out the whole crontab, or, for the ranges that end before they begin, never runs the job.
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "0 24 * * *",
+        "60 3 * * *",
+        "0 3 0 * *",
+        "0 3 32 * *",
+        "0 3 * 0 *",
+        "0 3 * 13 *",
+        "0 3 * * 8",
+        "0 3 * * tuesday",
+        "5/10 * * * *",
+        "*/0 * * * *",
+        "0 3 * *",
+        "0 3 * * * *",
+        "0 3 * * mon-",
+        "-1 3 * * *",
+        "@daily",
+        "0 22-4 * * *",
+        "0 3 * * fri-mon",
+        "0 3 * nov-feb *",
+        "* * * * *\n0 0 * * * root true",
+    ],
+)
+def test_a_time_that_cron_does_not_run_is_refused(cron: str) -> None:
+    assert not _planned(cron)["sound"]
+
+
 def test_a_unit_is_called_by_its_database_and_job() -> None:
     assert _planned("0 3 * * *")["unit"] == "postgresql-backup-workon-backup"
