@@ -111,10 +111,11 @@ def system(session: nox.Session) -> None:
 @nox.session
 def molecule(session: nox.Session) -> None:
     """Play the scenarios of molecule/ on containers, all of them; what is given after -- is for molecule instead of ``test --all``."""
+    environment = _usable(environments.MOLECULE)
     obstacle = containers.obstacle()
     if obstacle:
         suite.skip(obstacle)
-    binaries = environments.ensure(environments.MOLECULE)
+    binaries = environments.ensure(environment)
     tree.linked_tree()
     settings = {"MOLECULE_GLOB": "molecule/*/molecule.yml", "HOME": str(Path.home())}
     arguments = session.posargs or ["test", "--all"]
