@@ -138,7 +138,7 @@ class Running:
         """Wait for pg_dump and return the process id of the module that started it."""
         return self.program("pg_dump").parent
 
-    def finish(self, *, seconds: float = 120.0) -> Outcome:
+    def finish(self, *, seconds: float = 600.0) -> Outcome:
         """Wait for the end and return what came of it."""
         if self._outcome is None:
             try:
@@ -182,7 +182,7 @@ class Running:
 
         try:
             # A child that lost its module needs a moment to notice.
-            return wait_for(probe, "The run's processes end", seconds=5)
+            return wait_for(probe, "The run's processes end", seconds=30)
         except TimeoutError:
             return self.processes()
 
@@ -198,7 +198,7 @@ class AnsibleRunner:
         self._started: list[Running] = []
 
     def run(
-        self, module: str, *, check: bool = False, diff: bool = False, environment_: Mapping[str, str] | None = None, seconds: float = 120.0, **options: Any
+        self, module: str, *, check: bool = False, diff: bool = False, environment_: Mapping[str, str] | None = None, seconds: float = 600.0, **options: Any
     ) -> Outcome:
         """Run one module of the collection to its end; ``environment_`` is that of the run, not the module's option of that name."""
         return self.start(module, check=check, diff=diff, environment_=environment_, **options).finish(seconds=seconds)

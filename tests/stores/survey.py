@@ -99,7 +99,15 @@ class Asked:
 
     def on_disk(self, content: bytes) -> bool:
         """Say whether any file of the server holds these bytes as they are."""
-        return any(content in path.read_bytes() for path in self.server.directory.rglob("*") if path.is_file())
+        return any(content in _read(path) for path in self.server.directory.rglob("*"))
+
+
+def _read(path: Path) -> bytes:
+    """Return what a file holds; nothing of a directory, or of what the server removed meanwhile."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 # The questions

@@ -32,8 +32,9 @@ from system.scenes import MAJORS, PASSWORD, STORE_SECRET, Bucket, Database, Fold
 
 read_botocore_data_once()
 
-# No test judges durability, and a disk that is waited for only makes them slow.
-_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+# No test judges durability, and a disk that is waited for only makes them slow. What autovacuum does in between two looks would be taken for a change;
+# test_databases.py has a server where it is at work.
+_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
 
 
 def pytest_configure(config: pytest.Config) -> None:

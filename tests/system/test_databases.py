@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import databases
 from harness.postgres import PostgresServer, installation
+from harness.waiting import NotYet, wait_for
 from system.scenes import MAJORS, PASSWORD, Database
 
 # Each page of it costs autovacuum a pause of at least 0.1 s, so that it stays for as long as a test may take.
@@ -33,11 +34,17 @@ def being_vacuumed(request: pytest.FixtureRequest) -> Iterator[Database]:
 def test_autovacuum_is_nobody_who_has_to_leave(being_vacuumed: Database) -> None:
     owner = being_vacuumed.role("CREATEDB")
     oid = int(being_vacuumed.value("SELECT oid::int8 FROM pg_database WHERE datname = current_database()"))
-    worker = being_vacuumed.wait_for_session("backend_type = 'autovacuum worker'")
+    at_work = "backend_type = 'autovacuum worker' AND query LIKE 'autovacuum: VACUUM%slow%'"
+    worker = being_vacuumed.wait_for_session(at_work)
     with Database(being_vacuumed.server, "postgres").session(owner) as session, being_vacuumed.connected() as connection, connection.cursor() as cursor:
         cursor.execute("SET application_name = 'a superuser'")
-        assert databases.sessions_of(session, [oid]) == ["a superuser"]
+
+        def alone() -> None:
+            # The last connection that looked for the worker may still be leaving.
+            if (found := databases.sessions_of(session, [oid])) != ["a superuser"]:
+                raise NotYet(str(found))
+
+        wait_for(alone, "Nobody but a superuser is there to see")
         (refused,) = databases.end_sessions(session, [oid])
         assert "(role postgres, a superuser, from" in refused
-        cursor.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND datid = %s", [oid])
-        assert (worker,) in cursor.fetchall()
+        assert being_vacuumed.wait_for_session(at_work) == worker

@@ -128,6 +128,15 @@ class Crash:
 
         return wait_for(probe, f"A session of the restore with {condition}")
 
+    def wait_for_setting(self, name: str, value: str) -> None:
+        """Wait until new sessions have a setting, which is when the server has told all its processes of it."""
+
+        def probe() -> None:
+            if (found := self.maintenance.value(f"SHOW {name}")) != value:
+                raise NotYet(f"It is {found!r}.")
+
+        wait_for(probe, f"{name} is {value}")
+
     @contextlib.contextmanager
     def holding(self, *statements: str, database: Database | None = None) -> Iterator[None]:
         """Keep what these statements lock."""
@@ -391,6 +400,9 @@ def commit_without_an_answer(crash: Crash) -> Iterator[tuple[Running, int]]:
     running = crash.start("proved")
     crash.maintenance.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
     try:
+        crash.wait_for_setting("synchronous_standby_names", "nobody")
+        # The checkpointer is who makes commits wait, and it reads settings before it obeys.
+        crash.maintenance.execute("CHECKPOINT")
         running.tell("Go on.")
         yield running, crash.wait_for_session("query = 'COMMIT' AND wait_event = 'SyncRep'")
     finally:

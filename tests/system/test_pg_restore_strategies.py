@@ -8,8 +8,6 @@ A role without CREATEDB forces the schema swap, one that does not even own the s
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -211,10 +209,8 @@ def test_killed_in_the_middle_nothing_is_changed(make_scene: Callable[..., Scene
     # Everything is loaded, and a check keeps it from being committed.
     running = scene.start(strategy=strategy, skip_safety_backup="i_accept_data_loss", checks={"sql": [{"query": "SELECT pg_sleep(50)", "expect": ""}]})
     backend = roles.database.wait_for_session("query LIKE '%pg_sleep(50)%'", seconds=60)
-    for process in running.processes():
-        os.kill(process.pid, signal.SIGKILL)
-    roles.database.execute(f"SELECT pg_terminate_backend({backend}, 10000)")
     running.stop()
+    roles.database.execute(f"SELECT pg_terminate_backend({backend}, 10000)")
     scene.untouched(before)
     assert scene.restore(strategy=strategy).require_success()["changed"]
     assert roles.as_application() == sound

@@ -240,8 +240,6 @@ def test_killed_in_the_middle_it_can_be_run_again(bench: Bench, on_server: bool)
         backend = bench.scene.database.wait_for_session("query LIKE '%pg_sleep(50)%'", seconds=60, database="restore_test_app%")
     else:
         wait_for(bench.require_private_server, "A private server", seconds=60)
-    for process in running.processes():
-        os.kill(process.pid, signal.SIGKILL)
     running.stop()
     if on_server:
         bench.scene.database.execute(f"SELECT pg_terminate_backend({backend}, 10000)")

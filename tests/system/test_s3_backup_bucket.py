@@ -24,7 +24,6 @@ from system.shelf import HOUR, Shelf
 
 Run = Callable[..., dict[str, Any]]
 
-ALL_BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 SET, LACKS, UNWANTED = "set", "unsupported", "not_wanted"
 
 # What a run with the defaults comes to on a new bucket. By http:// no store gets a policy that demands TLS.
