@@ -48,7 +48,8 @@ _SETTINGS = """
 SELECT setrole::regrole::text, setconfig FROM pg_db_role_setting
  WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1
 """
-_DATABASES = "SELECT oid::bigint, datname::text, shobj_description(oid, 'pg_database') FROM pg_database ORDER BY oid"
+# As bytes: a comment is in the encoding of whoever wrote it.
+_DATABASES = "SELECT oid::bigint, datname::text, textsend(shobj_description(oid, 'pg_database')) FROM pg_database ORDER BY oid"
 _OURS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'workon.postgresql_backup restore%'"
 
 
@@ -179,7 +180,8 @@ class Scene:
 
     def databases(self) -> tuple[ListedDatabase, ...]:
         """Return the databases of the server."""
-        return tuple(ListedDatabase(*row) for row in Database(self.database.server, "postgres").rows(_DATABASES))
+        found = Database(self.database.server, "postgres").rows(_DATABASES)
+        return tuple(ListedDatabase(oid, name, comment and bytes(comment).decode(errors="backslashreplace")) for oid, name, comment in found)
 
     def beside(self) -> list[ListedDatabase]:
         """Return the databases that restores into this one have made or put aside."""

@@ -1,18 +1,21 @@
 # Copyright (c) 2026, WorkOn
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who keeps the names of databases from being exchanged, as a role sees it that may see little of others."""
+"""Databases as a session of another one sees them: who keeps their names from being exchanged, and comments and names that are in another encoding."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import databases
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, printable
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import DatabaseError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts, databases, privilege_facts, target_facts
 from harness.postgres import PostgresServer, installation
 from harness.waiting import NotYet, wait_for
-from system.scenes import MAJORS, PASSWORD, Database
+from system.scenes import MAJORS, PASSWORD, Database, quoted
 
 # Each page of it costs autovacuum a pause of at least 0.1 s, so that it stays for as long as a test may take.
 _SLOW_TO_VACUUM = """
@@ -48,3 +51,92 @@ def test_autovacuum_is_nobody_who_has_to_leave(being_vacuumed: Database) -> None
         (refused,) = databases.end_sessions(session, [oid])
         assert "(role postgres, a superuser, from" in refused
         assert being_vacuumed.wait_for_session(at_work) == worker
+
+
+_TAGGED = DatabaseComment(environment="staging")
+
+
+@pytest.fixture
+def latin(pg: PostgresServer, make_database: Callable[..., Database]) -> Database:
+    """A database in LATIN1 whose comment was written from a session of its own; in UTF8 its bytes are no text, and WIN1252 has no letter for one of them."""
+    return commented(make_database(pg, "", "ENCODING 'LATIN1'", "LOCALE 'C'"), "Donn\xe9es 'a\\b' \x81 [%s]")
+
+
+def commented(database: Database, text: str) -> Database:
+    """Write a database's comment from a session of its own."""
+    database.execute(f"COMMENT ON DATABASE {quoted(database.name)} IS '{text.replace(chr(39), chr(39) * 2)}'")
+    return database
+
+
+def stored_comment(database: Database) -> bytes:
+    """Return the bytes of a database's comment."""
+    query = "SELECT textsend(shobj_description(oid, 'pg_database')) FROM pg_database WHERE datname = %s"
+    return bytes(Database(database.server, "template1").value(query, database.name))
+
+
+@pytest.fixture(params=["UTF8", "SQL_ASCII", "LATIN1", "WIN1252", "EUC_JP"])
+def seen_from(request: pytest.FixtureRequest, pg: PostgresServer, make_database: Callable[..., Database]) -> Database:
+    """A database of some encoding, whose sessions look at others."""
+    return make_database(pg, "", f"ENCODING '{request.param}'", "LOCALE 'C'")
+
+
+@pytest.mark.every_major
+def test_a_comment_in_another_encoding_is_read_and_keeps_its_bytes_when_ours_is_added_changed_and_taken_away(latin: Database, seen_from: Database) -> None:
+    words = stored_comment(latin)
+    with seen_from.session() as session:
+        for comment in (_TAGGED, DatabaseComment(environment="dev"), DatabaseComment()):
+            found = databases.find_database(session, latin.name)
+            assert found is not None
+            databases.write_comment(session, latin.name, DatabaseComment(found.comment.text, comment.environment))
+            assert stored_comment(latin) == words + (b"\n" + comment.ours.encode() if comment.ours else b"")
+            assert latin.name in [listed.name for listed in databases.list_databases(session)]
+
+
+def test_words_on_both_sides_of_ours_stay_together(latin: Database, seen_from: Database) -> None:
+    commented(latin, f"avant \xe9\n{_TAGGED.ours}\napr\xe8s")
+    with seen_from.session() as session:
+        found = databases.find_database(session, latin.name)
+        assert found is not None
+        assert found.comment.environment == "staging"
+        if session.server_encoding == "EUC_JP":
+            # There the letter before the line's end would be one of two bytes.
+            with pytest.raises(DatabaseError, match="holds bytes that are no text in the encoding of this one, and could not be kept"):
+                databases.write_comment(session, latin.name, found.comment)
+            return
+        databases.write_comment(session, latin.name, found.comment)
+    assert stored_comment(latin) == "avant \xe9\napr\xe8s\n".encode("latin-1") + _TAGGED.ours.encode()
+
+
+def test_a_comment_goes_along_to_another_database(latin: Database, database: Database) -> None:
+    with database.session() as session:
+        found = databases.find_database(session, latin.name)
+        assert found is not None
+        databases.write_comment(session, database.name, found.comment)
+        assert stored_comment(database) == stored_comment(latin)
+        assert database_facts.read_database(session)["comment"] == printable(found.comment.text) != found.comment.text
+
+
+def test_words_that_no_comment_has_are_written_as_a_session_writes_them_or_refused_in_a_sentence(database: Database) -> None:
+    with database.session() as session:
+        databases.write_comment(session, database.name, DatabaseComment("donn\xe9es"))
+        assert stored_comment(database) == "donn\xe9es".encode()
+        with pytest.raises(DatabaseError, match="is not in the encoding that it should be in"):
+            databases.write_comment(session, database.name, DatabaseComment("donn\udce9es"))
+
+
+def test_names_in_another_encoding_are_no_reason_to_fail(latin: Database, seen_from: Database) -> None:
+    role, other = f"r\xf4le {secrets.token_hex(4)}", f"donn\xe9es {secrets.token_hex(4)}"
+    latin.execute(f'CREATE ROLE "{role}"', f'CREATE DATABASE "{other}" TEMPLATE template0 OWNER "{role}"')
+    latin.execute(f'GRANT CONNECT ON DATABASE {quoted(latin.name)} TO "{role}"', f'ALTER ROLE "{role}" IN DATABASE {quoted(latin.name)} SET work_mem = 1234')
+    try:
+        with seen_from.session() as session:
+            assert len([found for found in databases.list_databases(session) if found.name.endswith(other[-8:])]) == 1
+            assert len([name for name in target_facts.read_role_names(session) if name.endswith(role[-8:])]) == 1
+            assert privilege_facts.settable_roles(session) is None
+        with latin.session() as session:
+            properties = database_facts.read_database(session)
+            assert properties["settings"] == [{"role": role, "settings": ["work_mem=1234"]}]
+            assert [item for item in properties["acl"] if item.startswith(f'"{role}"=')]
+            assert role in database_facts.read_roles(session)
+    finally:
+        latin.execute(f'DROP DATABASE "{other}"', f'DROP OWNED BY "{role}"', f'DROP ROLE "{role}"')

@@ -863,3 +863,27 @@ def test_one_restore_into_a_database_at_a_time(damaged: Scene, original: Origina
         assert scene.databases() == before
     first.finish().require_success()
     assert content(scene.database) == original.content
+
+
+def test_comments_in_another_encoding_stand_in_no_way_and_keep_their_bytes(
+    make_scene: Callable[..., Scene], make_database: Callable[..., Database], pg: PostgresServer, folder: Folder
+) -> None:
+    latin = ("ENCODING 'LATIN1'", "LOCALE 'C'")
+    live, other = make_database(pg, "", *latin), make_database(pg, "", *latin)
+    for each in (live, other):
+        # From a session of its own, so that it is stored in its encoding.
+        each.execute(f"COMMENT ON DATABASE {quoted(each.name)} IS 'Donn\xe9es'")
+    live.execute("CREATE TABLE t AS SELECT 1 AS a")
+    scene = make_scene(live, folder)
+    scene.ansible.run(
+        "pg_environment", environment="staging", **{name: value for name, value in live.options().items() if name != "pg_bin_dir"}
+    ).require_success()
+    scene.back_up()
+    live.execute("INSERT INTO t VALUES (2)")
+    before = {found.name: found.comment for found in scene.databases()}
+    assert (before[other.name] or "").encode() == rb"Donn\xe9es"
+
+    for act in (scene.restore, scene.roll_back, scene.finalize):
+        act().require_success()
+        kept = [found.comment for found in scene.databases() if found.beside or found.name in (live.name, other.name)]
+        assert [comment for comment in kept if comment and comment.startswith(r"Donn\xe9es")] == kept

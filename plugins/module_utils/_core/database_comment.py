@@ -68,23 +68,44 @@ class DatabaseComment:
 
     def written(self) -> str | None:
         """Return the comment as it is stored; None where nothing is left to say."""
+        return "\n".join(part for part in (self.text, self.ours) if part) or None
+
+    @property
+    def ours(self) -> str:
+        """Return our part as it is stored, in ASCII; nothing where there is nothing to say."""
         facts: dict[str, t.Any] = {}
         if self.environment:
             facts["environment"] = self.environment
         if self.restore:
             facts["restore"] = self.restore.as_dict()
-        ours = f"{_BEGINS}{json.dumps(facts, sort_keys=True)}{_ENDS}" if facts else ""
-        return "\n".join(part for part in (self.text, ours) if part) or None
+        return f"{_BEGINS}{json.dumps(facts, sort_keys=True)}{_ENDS}" if facts else ""
+
+
+@dataclasses.dataclass(frozen=True)
+class OurSection:
+    """The part of a stored comment that is ours with the line ends around it, and what people's words need in its ``place`` when it is taken out."""
+
+    written: str = ""
+    place: str = ""
 
 
 def read_comment(comment: str | None) -> DatabaseComment:
     """Take a stored comment apart."""
-    whole = comment or ""
+    return take_apart(comment or "")[0]
+
+
+def printable(text: str) -> str:
+    """Return a text without bytes that could not be decoded, which are lone surrogates in it: those are written as escapes."""
+    return text.encode("utf_8", "surrogateescape").decode("utf_8", "backslashreplace")
+
+
+def take_apart(whole: str) -> tuple[DatabaseComment, OurSection]:
+    """Take a stored comment apart, and return which part of it is ours, as it stands there."""
     start = whole.find(_BEGINS)
     if start < 0:
-        return DatabaseComment(text=whole)
+        return DatabaseComment(text=whole), OurSection()
     if whole.find(_BEGINS, start + 1) >= 0:
-        return DatabaseComment(text=whole, problem="its comment holds more than one tag of this software")
+        return DatabaseComment(text=whole, problem="its comment holds more than one tag of this software"), OurSection()
     try:
         facts, end = json.JSONDecoder().raw_decode(whole, start + len(_BEGINS))
         if whole[end : end + 1] != _ENDS:
@@ -96,9 +117,10 @@ def read_comment(comment: str | None) -> DatabaseComment:
         if restore and restore.role not in _ROLES:
             raise ValueError("no role")
     except (ValueError, TypeError, AttributeError, BackupError):
-        return DatabaseComment(text=whole, problem="the tag of this software in its comment cannot be read")
+        return DatabaseComment(text=whole, problem="the tag of this software in its comment cannot be read"), OurSection()
     before, after = whole[:start].removesuffix("\n"), whole[end + 1 :].removeprefix("\n")
-    return DatabaseComment("\n".join(part for part in (before, after) if part), environment, restore)
+    section = OurSection(whole[len(before) : len(whole) - len(after)], "\n" if before and after else "")
+    return DatabaseComment("\n".join(part for part in (before, after) if part), environment, restore), section
 
 
 def check_environment(environment: t.Any) -> str:

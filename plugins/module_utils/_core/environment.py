@@ -11,7 +11,12 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, is_production, read_comment
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import (
+    DatabaseComment,
+    is_production,
+    printable,
+    read_comment,
+)
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.identifiers import quote_if_needed
 
 
@@ -88,6 +93,7 @@ def write_refusals(database: str, owner: str, *, owned: bool, user: str, in_reco
 def environment_result(change: EnvironmentChange, *, check_mode: bool) -> dict[str, t.Any]:
     """Return a change, made or only planned, as a module's result."""
     header = f"comment of the database {change.database}"
+    after = printable((change.after.written() if change.changed else change.stored) or "")
     return {
         "changed": change.changed,
         "msg": _sentence(change, check_mode),
@@ -96,12 +102,12 @@ def environment_result(change: EnvironmentChange, *, check_mode: bool) -> dict[s
         "previous_environment": change.before.environment,
         "counts_as_production": change.after.counts_as_production,
         "restore": change.after.restore.as_dict() if change.after.restore else None,
-        "comment": change.after.written() if change.changed else change.stored,
+        "comment": after or None,
         "diff": {
             "before_header": header,
             "after_header": header,
             "before": _lines(change.stored),
-            "after": _lines(change.after.written() if change.changed else change.stored),
+            "after": _lines(after),
         },
     }
 

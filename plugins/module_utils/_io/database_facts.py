@@ -18,6 +18,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pat
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import Relation, ServerFacts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.prisma import MigrationRow, read_status, summarize
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.shared_text import bytes_of, decoded_name, decoded_words
 
 # It is asked before it is known whether the session may be settled, so it names its operators.
 _SERVER = """
@@ -71,26 +72,31 @@ SELECT count(*) FROM pg_catalog.pg_largeobject_metadata AS m
                     WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_catalog.pg_has_role(a.grantee, 'USAGE')))
 """
 
-_DATABASE = """
-SELECT pg_catalog.pg_get_userbyid(d.datdba), pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate, d.datctype,
-       d.datconnlimit, d.datacl::text[], pg_catalog.shobj_description(d.oid, 'pg_database'),
-       (SELECT spcname FROM pg_catalog.pg_tablespace WHERE oid = d.dattablespace), pg_catalog.to_jsonb(d)
+# What is not asked for as bytes is in ASCII, and so is what to_jsonb leaves.
+_DATABASE = f"""
+SELECT {bytes_of("pg_catalog.pg_get_userbyid(d.datdba)")}, pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate, d.datctype,
+       d.datconnlimit,
+       CASE WHEN d.datacl IS NOT NULL THEN ARRAY(SELECT {bytes_of("i.item")} FROM pg_catalog.unnest(d.datacl) WITH ORDINALITY AS i(item, n) ORDER BY i.n) END,
+       {bytes_of("pg_catalog.shobj_description(d.oid, 'pg_database')")},
+       (SELECT {bytes_of("s.spcname")} FROM pg_catalog.pg_tablespace AS s WHERE s.oid = d.dattablespace),
+       pg_catalog.to_jsonb(d) - ARRAY['datname', 'datacl']
   FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()
 """
 
-_SETTINGS = """
-SELECT CASE WHEN s.setrole = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(s.setrole) END, s.setconfig
+_SETTINGS = f"""
+SELECT CASE WHEN s.setrole <> 0 THEN {bytes_of("pg_catalog.pg_get_userbyid(s.setrole)")} END,
+       ARRAY(SELECT {bytes_of("c.setting")} FROM pg_catalog.unnest(s.setconfig) WITH ORDINALITY AS c(setting, n) ORDER BY c.n)
   FROM pg_catalog.pg_db_role_setting AS s JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
  WHERE d.datname = pg_catalog.current_database() ORDER BY 1 NULLS FIRST
 """
 
-_ROLES = """
-SELECT DISTINCT r.rolname FROM pg_catalog.pg_shdepend AS s JOIN pg_catalog.pg_roles AS r ON r.oid = s.refobjid
+_ROLES = f"""
+SELECT DISTINCT {bytes_of("r.rolname")} FROM pg_catalog.pg_shdepend AS s JOIN pg_catalog.pg_roles AS r ON r.oid = s.refobjid
  WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
    AND s.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
    AND (s.dbid <> 0 OR (s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass
         AND s.objid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())))
-UNION SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
+UNION SELECT {bytes_of("pg_catalog.pg_get_userbyid(datdba)")} FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
  ORDER BY 1
 """
 
@@ -210,9 +216,13 @@ def count_unreadable_large_objects(session: Session, facts: ServerFacts) -> int:
 def read_database(session: Session) -> dict[str, t.Any]:
     """Read the properties of the database itself, none of which an archive carries."""
     owner, encoding, collate, ctype, limit, acl, comment, tablespace, everything = session.row(_DATABASE)
-    settings = [{"role": role, "settings": list(config)} for role, config in session.rows(_SETTINGS)]
+
+    def named(stored: memoryview | None) -> str | None:
+        return None if stored is None else decoded_name(session, stored)
+
+    settings = [{"role": named(role), "settings": [decoded_words(session, setting) for setting in config]} for role, config in session.rows(_SETTINGS)]
     return {
-        "owner": owner,
+        "owner": named(owner),
         "encoding": encoding,
         "locale": {
             "collate": collate,
@@ -224,9 +234,9 @@ def read_database(session: Session) -> dict[str, t.Any]:
             "collation_version": everything.get("datcollversion"),
         },
         "connection_limit": limit,
-        "acl": acl,
-        "comment": comment,
-        "tablespace": tablespace,
+        "acl": None if acl is None else [named(item) for item in acl],
+        "comment": named(comment),
+        "tablespace": named(tablespace),
         "settings": settings,
     }
 
@@ -238,7 +248,7 @@ def read_extensions(session: Session) -> dict[str, str]:
 
 def read_roles(session: Session) -> list[str]:
     """Return the roles that own something in the database or were granted something."""
-    return [row[0] for row in session.rows(_ROLES)]
+    return [decoded_name(session, name) for (name,) in session.rows(_ROLES)]
 
 
 def read_defects(session: Session) -> dict[str, list[str]]:

@@ -15,22 +15,29 @@ import contextlib
 import dataclasses
 import typing as t
 
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, read_comment
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import (
+    DatabaseComment,
+    OurSection,
+    read_comment,
+    take_apart,
+)
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import DatabaseError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fingerprint import quote_identifier
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.shadow import UNMARKED_LIMIT
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.shared_text import bytes_of, decoded_name, decoded_words
 
-_DATABASES = """
-SELECT d.oid::bigint, d.datname::text, pg_catalog.pg_get_userbyid(d.datdba)::text, pg_catalog.pg_has_role(d.datdba, 'USAGE'), d.datallowconn, d.datistemplate,
-       d.datconnlimit, pg_catalog.shobj_description(d.oid, 'pg_database')
+_COMMENT = "pg_catalog.shobj_description(d.oid, 'pg_database')"
+_DATABASES = f"""
+SELECT d.oid::bigint, {bytes_of("d.datname")}, {bytes_of("pg_catalog.pg_get_userbyid(d.datdba)")}, pg_catalog.pg_has_role(d.datdba, 'USAGE'),
+       d.datallowconn, d.datistemplate, d.datconnlimit, {bytes_of(_COMMENT)}
   FROM pg_catalog.pg_database AS d
 """
 
 # RENAME and DROP send autovacuum away themselves, and everything else keeps them waiting: also senders of replication, and workers such as those of
 # pg_cron. All but autovacuum have a role. Its backend_type says it, too, but is hidden from a role without pg_read_all_stats.
-_SESSIONS = """
-SELECT a.pid, a.usename::text, COALESCE(NULLIF(a.application_name, ''), NULLIF(a.backend_type, 'client backend')), pg_catalog.host(a.client_addr)
+_SESSIONS = f"""
+SELECT a.pid, {bytes_of("a.usename")}, COALESCE(NULLIF(a.application_name, ''), NULLIF(a.backend_type, 'client backend')), pg_catalog.host(a.client_addr)
   FROM pg_catalog.pg_stat_activity AS a
  WHERE a.datid = ANY (CAST(%(oids)s AS pg_catalog.oid[])) AND a.pid <> pg_catalog.pg_backend_pid()
    AND a.usesysid IS NOT NULL
@@ -63,24 +70,62 @@ class ServerDatabase:
 
 def list_databases(session: Session) -> list[ServerDatabase]:
     """Return every database of the server."""
-    return [_database(row) for row in session.rows(f"{_DATABASES} ORDER BY d.oid")]
+    return [_database(session, row) for row in session.rows(f"{_DATABASES} ORDER BY d.oid")]
 
 
 def find_database(session: Session, name: str) -> ServerDatabase | None:
     """Return the database that bears this name now."""
     rows = session.rows(f"{_DATABASES} WHERE d.datname = %(name)s", {"name": name})
-    return _database(rows[0]) if rows else None
+    return _database(session, rows[0]) if rows else None
 
 
 def database_by_oid(session: Session, oid: int) -> ServerDatabase | None:
     """Return the database with this OID, whatever its name is now."""
     rows = session.rows(f"{_DATABASES} WHERE d.oid = %(oid)s", {"oid": oid})
-    return _database(rows[0]) if rows else None
+    return _database(session, rows[0]) if rows else None
 
 
 def write_comment(session: Session, name: str, comment: DatabaseComment) -> None:
-    """Replace a database's comment; only its owner may. It takes part in an open transaction."""
-    comment_on(session, "DATABASE", name, comment)
+    """Replace a database's comment; only its owner may. It takes part in an open transaction.
+
+    People's words in it stay the bytes that they are: where they may not be in this session's encoding, the server takes them from a comment that has them.
+    """
+    if comment.text.isascii() or not _copy_comment(session, name, comment):
+        comment_on(session, "DATABASE", name, comment)
+
+
+def _copy_comment(session: Session, name: str, comment: DatabaseComment) -> bool:
+    """Replace a comment without its words leaving the server, which would not take back what is no text in its database; say whether some comment has them."""
+    for oid, stored in session.rows(f"SELECT d.oid::bigint, {bytes_of(_COMMENT)} FROM pg_catalog.pg_database AS d ORDER BY d.oid"):
+        found, section = take_apart(decoded_words(session, stored))
+        if found.text == comment.text:
+            kept = (b"" if stored is None else bytes(stored)).replace(section.written.encode(), section.place.encode(), 1)
+            session.execute("DO %(body)s", {"body": _copying(oid, section, kept, name, comment)})
+            return True
+    return False
+
+
+def _copying(oid: int, section: OurSection, kept: bytes, name: str, comment: DatabaseComment) -> str:
+    """Return the body that gives a database the words of the comment on the database ``oid``, which are ``kept``, and our part of ``comment``.
+
+    In an encoding such as EUC_JP a byte that is no letter may take the next one along, so that our part is not found behind it.
+    """
+    words = f"pg_catalog.replace(pg_catalog.shobj_description({oid}, 'pg_database'), {_written_out(section.written)}, {_written_out(section.place)})"
+    return f"""
+DECLARE words pg_catalog.text := {words};
+BEGIN
+  IF {bytes_of("words")} <> pg_catalog.decode('{kept.hex()}', 'hex') THEN
+    RAISE EXCEPTION 'the comment on the database holds bytes that are no text in the encoding of this one, and could not be kept'
+      USING HINT = 'Write it anew from this database.';
+  END IF;
+  words := pg_catalog.concat(words, {_written_out(comment.ours and chr(10) + comment.ours)});
+  EXECUTE pg_catalog.format('COMMENT ON DATABASE %s IS %L', {_written_out(quote_identifier(name))}, words);
+END"""
+
+
+def _written_out(text: str) -> str:
+    """Return a text as an expression that reads the same whatever a server's settings make of quotes and backslashes."""
+    return f"pg_catalog.convert_from(pg_catalog.decode('{text.encode().hex()}', 'hex'), 'UTF8')"
 
 
 def comment_on(session: Session, kind: t.Literal["DATABASE", "SCHEMA"], name: str, comment: DatabaseComment) -> None:
@@ -120,7 +165,7 @@ def end_sessions(session: Session, oids: t.Collection[int]) -> list[str]:
     None is waited for: waiting in turn takes seconds where dozens reconnect in a loop.
     """
     refused = []
-    for pid, user, application, address in session.rows(_SESSIONS, {"oids": sorted(oids)}):
+    for pid, user, application, address in _sessions_in(session, oids):
         try:
             session.execute("SELECT pg_catalog.pg_terminate_backend(%(pid)s)", {"pid": pid})
         except DatabaseError as error:
@@ -137,7 +182,13 @@ def end_process(session: Session, pid: int) -> bool:
 
 def sessions_of(session: Session, oids: t.Collection[int]) -> list[str]:
     """Name the applications that are connected to these databases."""
-    return [application or user or f"process {pid}" for pid, user, application, _address in session.rows(_SESSIONS, {"oids": sorted(oids)})]
+    return [application or user or f"process {pid}" for pid, user, application, _address in _sessions_in(session, oids)]
+
+
+def _sessions_in(session: Session, oids: t.Collection[int]) -> list[tuple[int, str | None, str | None, str | None]]:
+    """Return process, role, application and address of each session in these databases."""
+    found = session.rows(_SESSIONS, {"oids": sorted(oids)})
+    return [(pid, user and decoded_name(session, user), application, address) for pid, user, application, address in found]
 
 
 def database_size(session: Session, oid: int) -> int:
@@ -152,6 +203,15 @@ def _escaped_identifier(name: str) -> str:
     return quote_identifier(name).replace("%", "%%")
 
 
-def _database(row: tuple[t.Any, ...]) -> ServerDatabase:
+def _database(session: Session, row: tuple[t.Any, ...]) -> ServerDatabase:
     oid, name, owner, owned, allows_connections, template, connection_limit, comment = row
-    return ServerDatabase(oid, name, owner, owned, allows_connections, template, connection_limit, read_comment(comment))
+    return ServerDatabase(
+        oid,
+        decoded_name(session, name),
+        decoded_name(session, owner),
+        owned,
+        allows_connections,
+        template,
+        connection_limit,
+        read_comment(decoded_words(session, comment)),
+    )

@@ -11,14 +11,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Row, Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.shared_text import bytes_of, decoded_name
 
 # Any fixed number serves, as long as every run uses the same; advisory locks are per database by nature.
 _CLASS = 1466906190
 _BACKUP = 20260108
 
-_HOLDERS = """
-SELECT a.pid, a.usename, a.application_name,
+_HOLDERS = f"""
+SELECT a.pid, {bytes_of("a.usename")}, a.application_name,
        pg_catalog.host(a.client_addr), pg_catalog.to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
   FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a USING (pid)
  WHERE l.locktype = 'advisory' AND l.classid::bigint = %(class)s AND l.objid::bigint = %(object)s AND l.objsubid = 2 AND l.granted
@@ -50,7 +51,7 @@ def try_lock(session: Session, lock: Lock) -> bool:
 
 def lock_holder(session: Session, lock: Lock) -> str:
     """Say who else holds a lock of the session's database, as far as this role may see."""
-    return _described(session.rows(_HOLDERS + _OF_THIS_DATABASE, _parameters(lock))) or "a session that has just ended"
+    return _described(session, _HOLDERS + _OF_THIS_DATABASE, lock) or "a session that has just ended"
 
 
 def holder_anywhere(session: Session, lock: Lock) -> str | None:
@@ -58,15 +59,16 @@ def holder_anywhere(session: Session, lock: Lock) -> str | None:
 
     Two runs that took it in different databases both hold it. Each that looks after it has taken its own sees the other.
     """
-    return _described(session.rows(_HOLDERS, _parameters(lock)))
+    return _described(session, _HOLDERS, lock)
 
 
-def _described(holders: list[Row]) -> str | None:
+def _described(session: Session, query: str, lock: Lock) -> str | None:
+    holders = session.rows(query, _parameters(lock))
     if not holders:
         return None
     pid, user, application, address, since = holders[0]
     return (
-        f"server process {pid}, role {user or 'unknown'}, {application or 'no application name'}, "
+        f"server process {pid}, role {decoded_name(session, user) if user else 'unknown'}, {application or 'no application name'}, "
         f"from {address or 'the local socket'}, since {since or 'unknown'}"
     )
 

@@ -133,6 +133,11 @@ class Session:
         return int(self._connection.info.backend_pid)
 
     @property
+    def server_encoding(self) -> str:
+        """Return PostgreSQL's name for the encoding of the session's database."""
+        return str(self._connection.info.parameter_status("server_encoding") or "UTF8")
+
+    @property
     def encrypted(self) -> bool:
         return bool(self._connection.info.ssl_in_use)
 
@@ -200,6 +205,8 @@ class Session:
                 yield cursor
         except self._psycopg2.Error as error:
             raise DatabaseError(_statement_sentence(self.login, error), sqlstate=error.pgcode) from error
+        except UnicodeError as error:
+            raise DatabaseError(_encoding_sentence(self.login, error)) from error
 
     def _begin(self, lock_wait_timeout: int) -> None:
         self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -215,6 +222,13 @@ def _connection_sentence(login: Login, text: str) -> str:
         if fragment in text:
             return f"{who} {help_text} ({as_whom}). It said: {reason}"
     return f"{who} refused the connection ({as_whom}). It said: {reason}"
+
+
+def _encoding_sentence(login: Login, error: UnicodeError) -> str:
+    return (
+        f"A text of the database {login.database} at {login.address()} is not in the encoding that it should be in ({error}). "
+        "A name or a comment may have been written from a database of another encoding. Write it anew from this one."
+    )
 
 
 def _statement_sentence(login: Login, error: t.Any) -> str:

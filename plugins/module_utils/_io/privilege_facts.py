@@ -19,6 +19,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pri
     parse_acl,
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Row, Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.shared_text import bytes_of, decoded_name
 
 
 def _rights(owner: str, acl: str, letter: str) -> str:
@@ -135,6 +136,9 @@ SELECT 'large object', NULL, CAST(m.oid AS pg_catalog.text), {_rights("m.lomowne
 )
 
 
+_ROLES_TO_BE = f"SELECT {bytes_of('r.rolname')} FROM pg_catalog.pg_roles AS r WHERE pg_catalog.pg_has_role(r.oid, %(option)s)"
+
+
 def read_privileges(session: Session, schemas: Collection[str] | None = None) -> list[ObjectPrivileges]:
     """Read the owners and grants of everything that no extension brought, or of these schemas and what is in them alone.
 
@@ -159,9 +163,7 @@ def settable_roles(session: Session) -> frozenset[str] | None:
         return None
     # From 16 on a member may be kept from becoming the role.
     option = "SET" if version >= 160000 else "MEMBER"
-    return frozenset(
-        role for (role,) in session.rows("SELECT rolname FROM pg_catalog.pg_roles WHERE pg_catalog.pg_has_role(oid, %(option)s)", {"option": option})
-    )
+    return frozenset(decoded_name(session, role) for (role,) in session.rows(_ROLES_TO_BE, {"option": option}))
 
 
 def refused_statements(session: Session, statements: Iterable[str]) -> list[str]:

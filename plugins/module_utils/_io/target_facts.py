@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.shared_text import bytes_of, decoded_name
 
 _RIGHTS = "SELECT r.rolsuper, r.rolsuper OR r.rolcreatedb FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user"
 
@@ -51,8 +52,10 @@ _EXTENSIONS = """
 SELECT v.name::text, bool_or(v.superuser AND NOT v.trusted) FROM pg_catalog.pg_available_extension_versions AS v GROUP BY v.name
 """
 
-_TABLESPACES = """
-SELECT s.spcname::text FROM pg_catalog.pg_tablespace AS s WHERE pg_catalog.has_tablespace_privilege(s.oid, 'CREATE')
+_ROLES = f"SELECT {bytes_of('r.rolname')} FROM pg_catalog.pg_roles AS r"
+
+_TABLESPACES = f"""
+SELECT {bytes_of("s.spcname")} FROM pg_catalog.pg_tablespace AS s WHERE pg_catalog.has_tablespace_privilege(s.oid, 'CREATE')
     OR s.oid = (SELECT d.dattablespace FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
 """
 
@@ -91,12 +94,12 @@ def read_available_extensions(session: Session) -> dict[str, bool]:
 
 def read_role_names(session: Session) -> frozenset[str]:
     """Return the roles of the server."""
-    return frozenset(row[0] for row in session.rows("SELECT rolname::text FROM pg_catalog.pg_roles"))
+    return frozenset(decoded_name(session, name) for (name,) in session.rows(_ROLES))
 
 
 def read_usable_tablespaces(session: Session) -> frozenset[str]:
     """Return the tablespaces in which this role may create, and the database's own."""
-    return frozenset(row[0] for row in session.rows(_TABLESPACES))
+    return frozenset(decoded_name(session, name) for (name,) in session.rows(_TABLESPACES))
 
 
 def read_free_disk(session: Session) -> int | None:
