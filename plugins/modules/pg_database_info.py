@@ -139,7 +139,9 @@ size:
   returned: success, and when a check failed
   type: int
 properties:
-  description: What belongs to the database itself, as in the manifest of a backup. Owner, encoding, locale, settings, privileges, the whole comment.
+  description:
+    - What belongs to the database itself, as in the manifest of a backup. Owner, encoding, locale, settings, privileges, the whole comment.
+    - Of settings whose names have a dot, in which applications keep secrets, C(hidden) names the parameters and nothing has the values.
   returned: success, and when a check failed
   type: dict
 environment:

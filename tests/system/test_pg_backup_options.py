@@ -269,7 +269,10 @@ def test_the_properties_of_the_database(ansible: AnsibleRunner, database: Databa
     assert properties["comment"] == "environment: staging"
     assert properties["connection_limit"] == 50
     assert properties["encoding"] == "UTF8"
-    assert properties["settings"] == [{"role": None, "settings": ["TimeZone=Europe/Zagreb"]}, {"role": role, "settings": ["search_path=app"]}]
+    assert properties["settings"] == [
+        {"role": None, "settings": ["TimeZone=Europe/Zagreb"], "hidden": []},
+        {"role": role, "settings": ["search_path=app"], "hidden": []},
+    ]
     assert f"{role}=c/postgres" in properties["acl"]
     assert not any(entry.startswith("=") and "c" in entry.partition("/")[0] for entry in properties["acl"])
     assert {role, "postgres"} <= set(found["roles"])

@@ -887,3 +887,39 @@ def test_comments_in_another_encoding_stand_in_no_way_and_keep_their_bytes(
         act().require_success()
         kept = [found.comment for found in scene.databases() if found.beside or found.name in (live.name, other.name)]
         assert [comment for comment in kept if comment and comment.startswith(r"Donn\xe9es")] == kept
+
+
+def test_secrets_among_the_settings_are_told_nowhere_and_are_set_again(
+    make_scene: Callable[..., Scene], make_database: Callable[..., Database], pg: PostgresServer, folder: Folder
+) -> None:
+    source = make_database(pg)
+    role, name, more = source.role(), quoted(source.name), "it's \\ a \nsecret; -- \u00e9"
+    source.execute("CREATE TABLE t AS SELECT 1 AS a", f"ALTER DATABASE {name} SET timezone = 'Europe/Zagreb'")
+    source.execute(
+        f"ALTER DATABASE {name} SET app.jwt_secret = '{PASSWORD}'", f"ALTER DATABASE {name} SET \"app.Odd\" = '{more.replace(chr(39), chr(39) * 2)}'"
+    )
+    source.execute(f"ALTER ROLE {role} IN DATABASE {name} SET app.jwt_secret = '{PASSWORD} of the role'")
+    # Every run is searched for the password by the runner.
+    scene = make_scene(source, folder, more={"same_database": None}).tag()
+    manifest = scene.back_up()
+    assert manifest["database"]["settings"] == [
+        {"role": None, "settings": ["TimeZone=Europe/Zagreb"], "hidden": ["app.jwt_secret", "app.Odd"]},
+        {"role": role, "settings": [], "hidden": ["app.jwt_secret"]},
+    ]
+    for module, options in (("pg_backup_info", folder.options), ("pg_database_info", {**source.options(), "fingerprint": "none"})):
+        options.pop("pg_bin_dir", None)
+        assert "a \nsecret" not in json.dumps(scene.ansible.run(module, **options).require_success())
+    scene.no_secrets()
+
+    # What the live database has is carried over, what a new one has not is in the archive.
+    new = Database(pg, f"new_{secrets.token_hex(4)}")
+    try:
+        for target in (source, new):
+            again = make_scene(target, folder, more={"same_database": target is source, "safety_name": "safety"})
+            again.restore().require_success()
+            again.no_secrets()
+            found = fingerprint(target)["settings"]
+            expected = [("-", ["TimeZone=Europe/Zagreb", f"app.jwt_secret={PASSWORD}", f"app.Odd={more}"]), (role, [f"app.jwt_secret={PASSWORD} of the role"])]
+            assert found == expected
+    finally:
+        new.drop()

@@ -95,6 +95,20 @@ def read_demands(items: t.Iterable[Statement]) -> ArchiveDemands:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class ArchivedSetting:
+    """A setting of the database of an archive, for one role or for all (None); ``value`` is SQL as it stands there."""
+
+    role: str | None
+    parameter: str
+    value: str
+
+
+def database_settings(items: t.Iterable[Statement]) -> list[ArchivedSetting]:
+    """Return what an archive says was set for its database, from the SQL that pg_restore prints with ``--create``."""
+    return [found for item in items for found in _database_setting(item)]
+
+
 def ownership_statements(items: t.Iterable[Statement], role_map: t.Mapping[str, str]) -> list[bytes]:
     """Return the statements that give owners and privileges, with their roles replaced by the map, in UTF-8.
 
@@ -186,6 +200,16 @@ def _extension(tokens: Tokens) -> t.Iterator[tuple[str, str | None]]:
         rest = _without(tokens[2:], "if", "not", "exists")
         schema = next((after.value for word, after in itertools.pairwise(rest[1:]) if word.is_word("schema")), None)
         yield rest[0].value, schema
+
+
+def _database_setting(statement: Statement) -> t.Iterator[ArchivedSetting]:
+    tokens, role = statement.tokens(), None
+    if _begins(tokens, "alter", "role") and _begins(tokens[3:], "in", "database"):
+        role, tokens = tokens[2].value, [tokens[0], *tokens[4:]]
+    if _begins(tokens, "alter", "database") and _begins(tokens[3:], "set") and _begins(tokens[5:], "to") and len(tokens) > 6:
+        value = statement.dialect.decode(statement.text[tokens[6].start : tokens[-1].end])
+        # Where the archive was written without standard strings, a backslash in it is an escape.
+        yield ArchivedSetting(role, tokens[4].value, value if statement.dialect.standard_strings or not value.startswith("'") else f"E{value}")
 
 
 def _schema(tokens: Tokens) -> t.Iterator[str]:

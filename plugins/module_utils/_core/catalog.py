@@ -66,7 +66,7 @@ class Backup:
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return the manifest's facts with the verdict; a broken backup has only what its key says."""
-        facts: dict[str, t.Any] = self.manifest.as_dict() if self.manifest else {"name": self.name, "started_at": format_time(self.started)}
+        facts: dict[str, t.Any] = self.manifest.as_told() if self.manifest else {"name": self.name, "started_at": format_time(self.started)}
         return {**facts, "key": self.key, "stored_size": self.size, "valid": self.valid, "problems": list(self.problems)}
 
 

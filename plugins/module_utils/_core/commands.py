@@ -87,6 +87,11 @@ def pg_restore_definitions_command(client: Client, archive_path: str) -> list[st
     return [client.pg_restore, "--schema-only", "--file=-", archive_path]
 
 
+def pg_restore_database_command(client: Client, archive_path: str) -> list[str]:
+    """Return the argument list that prints the SQL of everything but rows, and before it that of the database itself."""
+    return [*pg_restore_definitions_command(client, archive_path), "--create"]
+
+
 def pg_restore_load_command(
     client: Client,
     archive_path: str | None,

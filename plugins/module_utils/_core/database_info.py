@@ -16,6 +16,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core imp
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.checks import CheckResult
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.comparison import Comparison
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import read_comment
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_settings import without_secrets
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.identifiers import quote_if_needed
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import Relation, ServerFacts, some
@@ -103,7 +104,7 @@ def info_result(info: DatabaseInfo) -> dict[str, t.Any]:
         "server": _server(info.server),
         "snapshot_at": info.snapshot_at,
         "size": info.server.size,
-        "properties": info.properties,
+        "properties": without_secrets(info.properties),
         "environment": comment.environment,
         "counts_as_production": comment.counts_as_production,
         "tag_problem": comment.problem,

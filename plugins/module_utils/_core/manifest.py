@@ -14,6 +14,7 @@ import datetime as dt
 import re
 import typing as t
 
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_settings import without_secrets
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sealed import CHECKSUM, format_first, read_sealed, write_sealed
 
@@ -85,6 +86,10 @@ class Manifest:
     def as_dict(self) -> dict[str, t.Any]:
         """Return the manifest as plain data, in the order in which it is written."""
         return format_first(self)
+
+    def as_told(self) -> dict[str, t.Any]:
+        """Return it for results: as it is, but without secrets that an older version of this software recorded."""
+        return {**self.as_dict(), "database": without_secrets(self.database)}
 
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Manifest)}

@@ -232,6 +232,11 @@ def database_privileges(properties: Mapping[str, t.Any], name: str) -> ObjectPri
     return ObjectPrivileges("database", None, name, owner, parse_acl(properties["acl"]), tuple(default))
 
 
+def setting_statement(database_name: str, role: str | None, parameter: str, value: str) -> str:
+    """Return the statement that sets a parameter for a database, or for one role in it, to a value in SQL."""
+    return f"{_altered(role, quote_identifier(database_name))} SET {quote_identifier(parameter)} TO {value}"
+
+
 def database_statements(live_properties: Mapping[str, t.Any], database_name: str) -> list[str]:
     """Return the statements that give a database the grants, the connection limit and the settings of the live one.
 
@@ -243,7 +248,11 @@ def database_statements(live_properties: Mapping[str, t.Any], database_name: str
         f"REVOKE ALL ON DATABASE {name} FROM PUBLIC, {quote_identifier(found.owner)}",
         *_changes(found, {}, _rights(found.effective)),
         f"ALTER DATABASE {name} CONNECTION LIMIT {int(live_properties['connection_limit'])}",
-        *(f"{_altered(entry['role'], name)} SET {_setting(*text.split('=', 1))}" for entry in live_properties["settings"] for text in entry["settings"]),
+        *(
+            setting_statement(database_name, entry["role"], *_setting(*text.split("=", 1)))
+            for entry in live_properties["settings"]
+            for text in entry["settings"]
+        ),
     ]
 
 
@@ -514,9 +523,10 @@ def _altered(role: str | None, database: str) -> str:
     return f"ALTER DATABASE {database}" if role is None else f"ALTER ROLE {quote_identifier(role)} IN DATABASE {database}"
 
 
-def _setting(parameter: str, value: str) -> str:
+def _setting(parameter: str, value: str) -> tuple[str, str]:
+    """Return a parameter and its value in SQL."""
     values = _elements(value) if parameter.lower() in _LIST_PARAMETERS else [value]
-    return f"{quote_identifier(parameter)} TO {', '.join(quote_literal(each) for each in values)}"
+    return parameter, ", ".join(quote_literal(each) for each in values)
 
 
 def _elements(value: str) -> list[str]:

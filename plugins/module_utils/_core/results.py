@@ -36,7 +36,7 @@ def backup_result(manifest: Manifest, address: str, store: dict[str, t.Any], dur
             f"Backed up the database {manifest.source['database']} ({content}) as {address}: "
             f"{human_size(manifest.size)} in {duration:.1f} s, {checked}, {proof}."
         ),
-        "backup": {**manifest.as_dict(), "address": address},
+        "backup": {**manifest.as_told(), "address": address},
         "warnings": manifest.warnings,
         "store": store,
         "duration": round(duration, 3),
@@ -74,7 +74,7 @@ def adoption_result(manifest: Manifest, address: str, *, adopted: bool, planned:
     return {
         "changed": adopted,
         "msg": f"{address} {did}{found}.",
-        "backup": {**manifest.as_dict(), "address": address},
+        "backup": {**manifest.as_told(), "address": address},
         "diff": {"before_header": "store", "after_header": "store", "before": "", "after": f"{manifest.key}.manifest.json\n"} if adopted else {},
     }
 

@@ -23,6 +23,8 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sql
 _LONGEST_HEADLINE = 120
 
 _LINES_FOR_PSQL = re.compile(rb"\\(?:un)?restrict [A-Za-z0-9]+\s*")
+# It stands behind CREATE DATABASE.
+_CONNECTS = re.compile(rb"\\connect .+")
 _COPY_END = b"\\.\n"
 _TRANSACTION_CONTROL = frozenset({"abort", "begin", "commit", "end", "release", "rollback", "savepoint", "start"})
 _OPENING, _CLOSING, _SEMICOLON = b"();"
@@ -83,11 +85,13 @@ class Setting:
 class ScriptReader:
     """Reads a script from its beginning: iterate for its items, and after each ``CopyStart`` take the rows by ``read_rows``.
 
-    Rows that are not taken are skipped. No more is kept in memory than one statement, or one piece of the rows.
+    Rows that are not taken are skipped. No more is kept in memory than one statement, or one piece of the rows. ``connects`` says that the script changes the
+    database on its way, so that it can only be read, and not run.
     """
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: Read, *, connects: bool = False) -> None:
         self._lexer = Lexer(read)
+        self._connects = connects
         self._in_rows = False
         self._at_line_start = False
 
@@ -166,7 +170,7 @@ class ScriptReader:
             return lexer.window[first.start] == _SEMICOLON
         lexer.position = lexer.line_end()
         line = bytes(lexer.window[first.start : lexer.position])
-        if not _LINES_FOR_PSQL.fullmatch(line):
+        if not _LINES_FOR_PSQL.fullmatch(line) and not (self._connects and _CONNECTS.fullmatch(line)):
             raise VerificationError(
                 f"The archive's SQL has a command for psql ({line[:_LONGEST_HEADLINE]!r}), which pg_restore never prints. It is not run. Choose another backup."
             )

@@ -182,17 +182,18 @@ def refused_statements(session: Session, statements: Iterable[str]) -> list[str]
                 if session.lost:
                     raise
                 session.execute("ROLLBACK TO SAVEPOINT rehearsal")
-                refusals.append(f"{_without_value(statement)}: {error.message}")
+                shown, value = _without_value(statement)
+                refusals.append(f"{shown}: {error.message.replace(value, '...') if value else error.message}")
     finally:
         if not session.lost:
             session.execute("ROLLBACK")
     return refusals
 
 
-def _without_value(statement: str) -> str:
-    """Return a statement without the value that it sets, which may be a secret of an application's."""
-    setting, separator, _value = statement.partition(" TO ") if " SET " in statement else (statement, "", "")
-    return f"{setting} TO ..." if separator else setting
+def _without_value(statement: str) -> tuple[str, str]:
+    """Return a statement without the value that it sets, which may be a secret of an application's, and that value as a server would quote it."""
+    setting, separator, value = statement.partition(" TO ") if " SET " in statement else (statement, "", "")
+    return f"{setting} TO ..." if separator else setting, value.removeprefix("E").strip("'").replace("''", "'").replace("\\\\", "\\")
 
 
 def _object(row: Row) -> ObjectPrivileges:

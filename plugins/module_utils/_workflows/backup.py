@@ -28,6 +28,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.com
     choose_client,
     choose_compression,
 )
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_settings import without_secrets
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.identifiers import canonical_name
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest, dump_manifest, format_time, load_manifest
@@ -404,7 +405,7 @@ def _describe_database(session: Session) -> dict[str, t.Any]:
     return {
         "extensions": database_facts.read_extensions(session),
         "roles": database_facts.read_roles(session),
-        "database": database_facts.read_database(session),
+        "database": without_secrets(database_facts.read_database(session)),
         "prisma": database_facts.read_prisma(session, session.login.schema),
         "defects": database_facts.read_defects(session),
     }

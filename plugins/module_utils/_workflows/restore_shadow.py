@@ -18,11 +18,12 @@ import typing as t
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import pg_restore_load_command
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import sets_unknown_parameter
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, RestoreMark
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_settings import hidden_settings
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, DatabaseError, LoadError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.inherited import inherited_properties
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.login import Login
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pg_restore_output import is_only_about_unknown_parameter, telling
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import ObjectPrivileges, database_statements
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.privileges import ObjectPrivileges, database_statements, setting_statement
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.proof import Proof, prove
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_entries import list_lines
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside
@@ -41,7 +42,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import RestorePlan
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import HeadFile, feed_again
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import HeadFile, feed_again, settings_in
 
 # Whatever the server, the database or the role sets, a load that takes hours must not be ended by it, and must be allowed to write.
 _SESSION_OPTIONS = {
@@ -128,7 +129,15 @@ class ShadowLoader:
         owner = plan.properties.get("owner") or plan.target.server.user
         properties, notes = inherited_properties(plan.properties, owner, target_facts.read_role_names(self._maintenance))
         self.notes += notes
-        return database_statements(properties, name)
+        return [*database_statements(properties, name), *self._hidden_settings(properties, name)]
+
+    def _hidden_settings(self, properties: dict[str, t.Any], name: str) -> list[str]:
+        """Return the statements for the settings of which the manifest has the names alone: what they may not be told of is in the archive."""
+        hidden = hidden_settings(properties)
+        archived = {(found.role, found.parameter): found.value for found in settings_in(self._plan.opened, self._redact)} if hidden else {}
+        if missing := sorted({parameter for role, parameter in hidden if (role, parameter) not in archived}):
+            self.notes.append(f"The archive does not hold these settings of the source database, so the new one is without them: {', '.join(missing)}.")
+        return [setting_statement(name, role, parameter, archived[role, parameter]) for role, parameter in hidden if (role, parameter) in archived]
 
     def load(self, shadow: Shadow) -> None:
         """Load the archive: from its file with several jobs, else as a stream, whose indexes are then built by several jobs from the archive's first bytes."""

@@ -17,9 +17,16 @@ import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import naming
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive import HEADER_BYTES, ArchiveContents, oldest_reader
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive_sql import ArchiveDemands, grants_among, ownership_statements, read_demands
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive_sql import (
+    ArchiveDemands,
+    ArchivedSetting,
+    database_settings,
+    grants_among,
+    ownership_statements,
+    read_demands,
+)
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.catalog import passed_over, resolve_restore_point
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import pg_restore_definitions_command
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import pg_restore_database_command, pg_restore_definitions_command
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import Client, choose_restore_client
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, StoreError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest, load_manifest
@@ -217,12 +224,18 @@ def grants_among_existing(opened: OpenedArchive, roles: t.Collection[str], redac
     return _from_definitions(opened.client, opened.head, redact, lambda items: grants_among(items, roles))
 
 
-def _from_definitions(client: Client, head: bytes, redact: Redact, consume: t.Callable[[ScriptReader], _Found]) -> _Found:
+def settings_in(opened: OpenedArchive, redact: Redact) -> list[ArchivedSetting]:
+    """Return the settings of the archive's database, with values that the manifest does not hold."""
+    return _from_definitions(opened.client, opened.head, redact, database_settings, with_database=True)
+
+
+def _from_definitions(client: Client, head: bytes, redact: Redact, consume: t.Callable[[ScriptReader], _Found], *, with_database: bool = False) -> _Found:
     """Have pg_restore print the definitions, which are in the table of contents, and return what ``consume`` makes of them."""
+    command = pg_restore_database_command if with_database else pg_restore_definitions_command
     with contextlib.closing(HeadFile(head)) as file:
-        program = programs.Program(pg_restore_definitions_command(client, file.path), redact=redact, descriptors=(file.descriptor,), stdout=subprocess.PIPE)
+        program = programs.Program(command(client, file.path), redact=redact, descriptors=(file.descriptor,), stdout=subprocess.PIPE)
         try:
-            found = consume(ScriptReader(program.stdout.read))
+            found = consume(ScriptReader(program.stdout.read, connects=with_database))
             status = program.wait()
         finally:
             program.close()

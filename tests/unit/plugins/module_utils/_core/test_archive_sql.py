@@ -11,6 +11,8 @@ import pytest
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.archive_sql import (
     ArchiveDemands,
+    ArchivedSetting,
+    database_settings,
     grants_among,
     ownership_statements,
     read_demands,
@@ -232,6 +234,40 @@ def test_schemas(statement: str, schemas: set[str]) -> None:
 def test_names_are_read_in_the_archive_s_encoding() -> None:
     found = demands("SET client_encoding = 'LATIN1';\nALTER TABLE public.t OWNER TO \"Renée\";", "latin-1")
     assert found.roles == {"Renée"}
+
+
+# As pg_restore 17 printed it with --create, but for its comments.
+WITH_DATABASE = r"""
+\restrict vZoZXphOuYzLUhg5zvPJJGzBVGiW7HaXrW7HOaLjH79TxO8YTNE7qHAUkbIlOHZ
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+CREATE DATABASE "my app" WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = libc LOCALE = 'C';
+ALTER DATABASE "my app" OWNER TO postgres;
+\unrestrict vZoZXphOuYzLUhg5zvPJJGzBVGiW7HaXrW7HOaLjH79TxO8YTNE7qHAUkbIlOHZ
+\connect -reuse-previous=on "dbname='my app'"
+\restrict vZoZXphOuYzLUhg5zvPJJGzBVGiW7HaXrW7HOaLjH79TxO8YTNE7qHAUkbIlOHZ
+ALTER DATABASE "my app" CONNECTION LIMIT = 50;
+ALTER DATABASE "my app" SET search_path TO 'a', 'b';
+ALTER DATABASE "my app" SET "app.jwt_secret" TO 'it''s \ a
+\connect of; a secret';
+ALTER ROLE "Odd role" IN DATABASE "my app" SET "app.key" TO '';
+ALTER ROLE postgres SET work_mem TO '4MB';
+CREATE FUNCTION public.f() RETURNS void LANGUAGE sql SET "app.key" TO 'x' AS 'SELECT';
+"""
+
+
+def test_settings_of_the_database() -> None:
+    items = ScriptReader(io.BytesIO(WITH_DATABASE.encode()).read, connects=True)
+    assert database_settings(items) == [
+        ArchivedSetting(None, "search_path", "'a', 'b'"),
+        ArchivedSetting(None, "app.jwt_secret", "'it''s \\ a\n\\connect of; a secret'"),
+        ArchivedSetting("Odd role", "app.key", "''"),
+    ]
+
+
+def test_a_setting_that_was_written_without_standard_strings_keeps_its_backslashes() -> None:
+    text = b"ALTER DATABASE app SET \"app.key\" TO 'a\\\\b'"
+    assert database_settings([Statement(text, Dialect(standard_strings=False))]) == [ArchivedSetting(None, "app.key", "E'a\\\\b'")]
 
 
 ROLE_MAP = {"postgres": 'new "owner', 'App "R"': "app", "creator": "maker", "reader": "reader of é", "public": "nobody", "select": "wrong", "t": "wrong"}
