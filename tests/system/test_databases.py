@@ -140,3 +140,9 @@ def test_names_in_another_encoding_are_no_reason_to_fail(latin: Database, seen_f
             assert role in database_facts.read_roles(session)
     finally:
         latin.execute(f'DROP DATABASE "{other}"', f'DROP OWNED BY "{role}"', f'DROP ROLE "{role}"')
+
+
+def test_the_server_notices_clients_that_are_gone(database: Database) -> None:
+    with database.session() as session:
+        found = session.rows("SELECT name, setting FROM pg_settings WHERE name LIKE 'tcp_keepalives%%' ORDER BY name", {})
+    assert found == [("tcp_keepalives_count", "6"), ("tcp_keepalives_idle", "30"), ("tcp_keepalives_interval", "10")]

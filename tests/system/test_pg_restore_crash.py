@@ -16,6 +16,7 @@ import json
 import os
 import re
 import signal
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -353,6 +354,19 @@ def test_our_process_killed_in_the_middle_of_the_swap(crash: Crash, waits: str) 
     with middle_of_the_swap(crash, waits) as (running, dummy):
         running.kill()
     crash.require_live(restored=False)
+    crash.run_again(found=(USED,))
+
+
+def test_our_host_lost_between_a_rename_and_the_commit(crash: Crash) -> None:
+    """Nothing is heard of it, and its connections stay open: the server undoes the exchange, for whose end every newcomer waits."""
+    with middle_of_the_swap(crash, "the second") as (running, renamer):
+        (application,) = crash.maintenance.rows("SELECT application_name FROM pg_stat_activity WHERE pid = %s", renamer)[0]
+        os.kill(int(application.rpartition("process ")[2]), signal.SIGSTOP)
+    assert crash.wait_for_session("state = 'idle in transaction'") == renamer
+    began = time.monotonic()
+    crash.require_live(restored=False)
+    assert time.monotonic() - began < 15
+    running.kill()
     crash.run_again(found=(USED,))
 
 

@@ -93,7 +93,9 @@ def test_without_createdb_the_schemas_are_exchanged(make_scene: Callable[..., Sc
     roles = without_createdb
     scene, sound = damaged(make_scene, roles, folder)
     broken = scene.fingerprint()
-    result = scene.restore().require_success()
+    # A client that is lost in the transaction keeps nobody waiting for longer.
+    limited = {"query": "SELECT current_setting('idle_in_transaction_session_timeout')", "expect": "5min"}
+    result = scene.restore(checks={"sql": [limited]}).require_success()
     assert result["strategy"] == {"name": "schema_swap", "why": f"no swap, because the role {roles.operator} has no CREATEDB"}
     assert result["safety_backup"]["key"] in folder.listing()
     assert {row["content"] for row in result["proof"]["tables"]} == {"equal"}

@@ -22,6 +22,7 @@ _CONNECT_TIMEOUT = "15"
 _COPY_SIZE = 256 * 1024
 # Long silences are normal while pg_dump works; without keepalives a firewall between would end the snapshot unseen.
 _KEEPALIVES = {"keepalives": "1", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"}
+_SERVER_KEEPALIVES = tuple((f"tcp_{name}", value) for name, value in _KEEPALIVES.items() if name != "keepalives")
 
 _LOCK_NOT_AVAILABLE = "55P03"
 TIMEOUTS = ("statement_timeout", "lock_timeout", "transaction_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
@@ -87,6 +88,9 @@ class Session:
         self.execute("SET search_path = pg_catalog")
         # A snapshot dies with its session, so no setting of the server, the database or the role may end it. Which of them exist depends on the major.
         self.execute("SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = ANY(%(names)s)", {"names": list(TIMEOUTS)})
+        # The server, too, has to notice a client that is gone without a word, or what its session has locked stays locked. On a Unix socket they mean nothing.
+        for name, value in _SERVER_KEEPALIVES:
+            self.execute(f"SET {name} = {value}")
         # What a role reads by default is no reason for it not to restore; a backup reads in transactions that are read-only by themselves.
         self.execute("SET default_transaction_read_only = off")
         self.settled = True
@@ -197,6 +201,10 @@ class Session:
     def set_local(self, name: str, value: str) -> None:
         """Set a parameter for the rest of the transaction."""
         self.execute("SELECT pg_catalog.set_config(%(name)s, %(value)s, true)", {"name": name, "value": value})
+
+    def limit_pauses(self, seconds: int) -> None:
+        """Have the server end the session, and undo its transaction, when nothing is heard from here for so long between two statements of it."""
+        self.set_local("idle_in_transaction_session_timeout", f"{seconds}s")
 
     @contextlib.contextmanager
     def _cursor(self) -> t.Iterator[t.Any]:

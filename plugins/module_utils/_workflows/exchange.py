@@ -6,8 +6,8 @@
 # Do not use it outside of the collection.
 """Exchange the names of two databases in one transaction: whoever connects gets the one or the other, whole, and a crash leaves the old names.
 
-One session renames; its lock makes newcomers wait. Another ends the sessions that are still inside, so that nobody is kept out by a committed
-state. A client sees its session end and connects again, to the new database.
+One session renames; its lock makes newcomers wait, and where this side is gone before the commit, the server soon undoes it. Another ends the
+sessions that are still inside, so that nobody is kept out by a committed state. A client sees its session end and connects again, to the new database.
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ _SECONDS_BETWEEN_ROUNDS = 0.05
 # A server that crashed is back after its recovery; what became of the exchange can be known only then.
 _SECONDS_FOR_THE_SERVER = 60
 _SECONDS_BETWEEN_LOOKS = 0.1
+# Of this side between two statements, which follow one another at once. For so long newcomers wait where it is gone between a rename and the commit.
+_LONGEST_PAUSE = 5
 _LOCKED = "55P03"
-# Somebody is inside, holds a lock, or ended the session that renames.
-_WORTH_ANOTHER_TRY = ("55006", _LOCKED, "57P01", None)
+# Somebody is inside, holds a lock, or ended the session that renames, which the server does, too, when this side does not go on.
+_WORTH_ANOTHER_TRY = ("55006", _LOCKED, "57P01", "25P03", None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +110,7 @@ def _try(session: Session, renamer: Session, exchange: Exchange, oids: t.Sequenc
 
 def _rename(session: Session, exchange: Exchange) -> None:
     session.execute("BEGIN")
+    session.limit_pauses(_LONGEST_PAUSE)
     session.execute(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}")
     # An exchange that was reported must survive a crash, even where the server writes what is committed later.
     session.execute("SET LOCAL synchronous_commit = on")
@@ -122,7 +125,7 @@ def _rename(session: Session, exchange: Exchange) -> None:
         session.execute(statement)
     for renaming in exchange.renamings:
         databases.write_comment(session, renaming.name, renaming.comment)
-    # Last, because from the first of them on newcomers wait.
+    # Last, because from the first of them on newcomers wait. Not in one message with the commit: the server would carry that out for a client that is gone.
     for renaming in exchange.renamings:
         session.execute(f"ALTER DATABASE {quote_identifier(renaming.name)} RENAME TO {quote_identifier(renaming.new_name)}")
     session.execute("COMMIT")

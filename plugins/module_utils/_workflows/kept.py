@@ -26,6 +26,8 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.schema_locks import lock_out_users
 
 _KEPT_ROLES = ("previous", "rejected")
+# Of this side between two statements of a transaction: an instant, but for waiting for a lock by trying again.
+_LONGEST_PAUSE = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +76,7 @@ def exchange_databases_back(session: Session, restored: ServerDatabase | None, b
 def exchange_schemas_back(session: Session, before: t.Sequence[Kept], since: str, lock_wait_timeout: int) -> list[str]:
     """Give their names back to the schemas of one restore, in one transaction; return the names that the restored ones get."""
     session.execute("BEGIN")
+    session.limit_pauses(_LONGEST_PAUSE)
     session.execute(f"SET LOCAL lock_timeout = {lock_wait_timeout * 1000}")
     aside: dict[str, str] = {}
     present = {schema.name: schema for schema in schemas.list_schemas(session)}
@@ -115,6 +118,7 @@ def _drop_schemas(session: Session, oids: t.Collection[int]) -> None:
     if not found:
         return
     session.execute("BEGIN")
+    session.limit_pauses(_LONGEST_PAUSE)
     try:
         before = schemas.count_elsewhere(session, oids)
         session.execute(f"DROP SCHEMA {', '.join(quote_identifier(name) for name in found)} CASCADE")

@@ -59,6 +59,9 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_verdicts import require_checks, require_proof, require_rights
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.schema_locks import lock_out_users
 
+# Everybody waits for what the transaction has locked. Between its statements this side reads definitions, compares, and waits for a lock by trying again.
+_LONGEST_PAUSE = 300
+
 
 @dataclasses.dataclass(frozen=True)
 class TransactionResult:
@@ -104,11 +107,14 @@ class TransactionRestore:
         with Session(self._sessions.login) as session:
             self._limit.on_expiry(session.cancel)
             session.execute("BEGIN")
+            session.limit_pauses(_LONGEST_PAUSE)
             session.execute(f"SET LOCAL lock_timeout = {plan.request.lock_wait_timeout * 1000}")
             if plan.strategy.name == "schema_swap":
                 self._move_aside(session)
             before = privilege_facts.read_privileges(session, list(self._renamed.values()) or self._schemas)
             self._load(session)
+            # pg_restore's script has taken the limit away, rightly so for as long as it lasts: rows that are left out may take hours to read past.
+            session.limit_pauses(_LONGEST_PAUSE)
             self._set_owners(session, before)
             journal.reach("loaded")
             proof, checks = self._prove(session, before)
