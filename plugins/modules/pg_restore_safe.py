@@ -172,7 +172,9 @@ options:
     default: content
   jobs:
     description:
-      - How many connections load and prove at a time. By default as many as the host that runs the module has processors.
+      - How many connections load and prove at a time. By default as many as the host that runs the module has processors, but at most 8, and at most
+        a third of those that the role could open now, so that applications keep theirs.
+      - More than the role could open now are refused.
     type: int
   spool_directory:
     description:

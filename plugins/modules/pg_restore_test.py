@@ -100,7 +100,8 @@ options:
     default: false
   jobs:
     description:
-      - How many connections load at a time. By default one for each processor.
+      - How many connections load at a time. By default one for each processor, but at most 8, and at most a third of those that the role could open now.
+      - More than the role could open now are refused.
     type: int
   spool_directory:
     description:

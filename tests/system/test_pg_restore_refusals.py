@@ -21,6 +21,7 @@ import psycopg2
 import pytest
 from psycopg2.extras import LogicalReplicationConnection
 
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import target_facts
 from harness.ansible_runner import AnsibleRunner
 from harness.pooler import PgBouncer, find_pgbouncer
 from harness.postgres import PostgresServer, installation
@@ -540,3 +541,36 @@ def test_a_name_that_is_no_name_of_backups_can_be_told_for_the_safety_backup(sce
     require(odd.refusals(), f"The safety backup would be called {odd.database.name + '-staging'!r}, which cannot be a name in a store. Set safety_name to")
     assert odd.plan(safety_name="odd")["safety_plan"].rpartition("/")[2].startswith("odd_")
     assert quoted(odd.database.name) not in odd.plan(safety_name="odd")["msg"]
+
+
+@pytest.fixture
+def of_a_plain_role(make_scene: Callable[..., Scene], database: Database, folder: Folder) -> Scene:
+    """A scene whose role owns the database and may create others, and nothing else."""
+    role = database.role("CREATEDB")
+    database.execute(f"ALTER DATABASE {quoted(database.name)} OWNER TO {role}", f"SET ROLE {role}; CREATE SCHEMA shop; CREATE TABLE shop.t AS SELECT 1 AS a")
+    scene = make_scene(database, folder, user=role).tag()
+    scene.back_up()
+    return scene
+
+
+def test_the_applications_keep_most_of_the_connections(of_a_plain_role: Scene) -> None:
+    scene, database = of_a_plain_role, of_a_plain_role.database
+    with database.session(scene.user) as session:
+        free = target_facts.read_free_connections(session)
+        with database.connected(), database.connected(scene.user):
+            assert target_facts.read_free_connections(session) == free - 2
+        database.execute(f"ALTER ROLE {scene.user} CONNECTION LIMIT 8")
+        with database.connected():
+            assert target_facts.read_free_connections(session) == 7
+        # The plan has two sessions of its own.
+        assert scene.plan()["jobs"] == 1
+        assert scene.plan(jobs=5)["jobs"] == 5
+        require(scene.refusals(jobs=6), f"has 5 free connections for the role {scene.user}. Set jobs to less, leave it out, or raise max_connections")
+
+
+def test_connections_that_are_reserved_for_others_are_not_free(tmp_path: Path) -> None:
+    settings = {"fsync": "off", "max_connections": "20", "superuser_reserved_connections": "4"}
+    if MAJORS[-1] >= 16:
+        settings["reserved_connections"] = "5"
+    with PostgresServer(installation(MAJORS[-1]), settings=settings, password=PASSWORD) as server, Database(server, "postgres").session() as session:
+        assert target_facts.read_free_connections(session) == (10 if MAJORS[-1] >= 16 else 15)

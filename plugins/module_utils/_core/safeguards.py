@@ -189,6 +189,16 @@ def source_refusals(permissions: Permissions, target: Target, manifest: Manifest
     return refusals
 
 
+def jobs_refusal(target: Target, jobs: int | None, free_connections: int) -> str | None:
+    """Refuse more connections at a time than there are: the applications would be left without."""
+    if jobs is None or jobs <= free_connections:
+        return None
+    return (
+        f"jobs is {jobs}, and the server at {target.server.address}:{target.server.port} has {free_connections} free connections for the role "
+        f"{target.server.user}. Set jobs to less, leave it out, or raise max_connections (or the role's CONNECTION LIMIT)."
+    )
+
+
 def disk_refusal(target: Target, needed: int | None, *, adds_a_copy: bool) -> str | None:
     """Refuse when the server's disk has no room for the second copy; silent where the server does not tell."""
     if target.free_disk is None or needed is None or not adds_a_copy:

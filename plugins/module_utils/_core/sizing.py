@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 # Do not use it outside of the collection.
-"""How large the parts of an upload must be, decided before the first byte is sent."""
+"""How large the parts of an upload must be, and how many connections work at a time, decided before the first byte is sent."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ MAXIMUM_PART_SIZE = 5 * 1024 * MIB
 MAXIMUM_PARTS = 10_000
 # An estimate from the database's size can be wrong; an archive twice as large as the estimate must still fit.
 _HEADROOM = 2
+_MOST_JOBS = 8
+# Of the connections that nobody uses: the applications of the server's other databases, and of the live one, go on and open more.
+_SHARE_FOR_JOBS = 3
 
 
 def choose_part_size(estimated_bytes: int, wanted: int | None = None) -> int:
@@ -33,6 +36,11 @@ def choose_part_size(estimated_bytes: int, wanted: int | None = None) -> int:
 def largest_archive(part_size: int) -> int:
     """Return the bytes of the largest archive that parts of this size can hold."""
     return part_size * MAXIMUM_PARTS
+
+
+def default_jobs(processors: int, free_connections: int) -> int:
+    """Return how many connections load and prove at a time where nobody said so; ``free_connections`` are those that this role could open now."""
+    return max(1, min(processors, _MOST_JOBS, free_connections // _SHARE_FOR_JOBS))
 
 
 def human_size(size: float) -> str:

@@ -59,6 +59,16 @@ SELECT {bytes_of("s.spcname")} FROM pg_catalog.pg_tablespace AS s WHERE pg_catal
     OR s.oid = (SELECT d.dattablespace FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
 """
 
+# Of others' sessions a role without pg_read_all_stats sees no more than these two columns. The processes of the server itself have no role.
+_FREE_CONNECTIONS = """
+WITH connected AS (SELECT a.usesysid FROM pg_catalog.pg_stat_activity AS a WHERE a.datid IS NOT NULL AND a.usesysid IS NOT NULL)
+SELECT LEAST(pg_catalog.current_setting('max_connections')::int - pg_catalog.current_setting('superuser_reserved_connections')::int
+               - COALESCE(pg_catalog.current_setting('reserved_connections', true), '0')::int - (SELECT count(*) FROM connected),
+             CASE WHEN r.rolconnlimit >= 0 AND NOT r.rolsuper
+                  THEN r.rolconnlimit - (SELECT count(*) FROM connected AS c WHERE c.usesysid = r.oid) END)
+  FROM pg_catalog.pg_roles AS r WHERE r.rolname = session_user
+"""
+
 
 def read_rights(session: Session) -> tuple[bool, bool]:
     """Return whether this role is a superuser, and whether it may create databases."""
@@ -100,6 +110,11 @@ def read_role_names(session: Session) -> frozenset[str]:
 def read_usable_tablespaces(session: Session) -> frozenset[str]:
     """Return the tablespaces in which this role may create, and the database's own."""
     return frozenset(decoded_name(session, name) for (name,) in session.rows(_TABLESPACES))
+
+
+def read_free_connections(session: Session) -> int:
+    """Return how many connections this role could open now, without those that the server reserves for others."""
+    return max(0, int(session.row(_FREE_CONNECTIONS)[0]))
 
 
 def read_free_disk(session: Session) -> int | None:

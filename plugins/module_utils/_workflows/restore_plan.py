@@ -31,6 +31,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.res
     left_out_extensions,
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_target import ChosenStrategy, Target, choose_strategy
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.sizing import default_jobs
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts, locks, privilege_facts, programs, target_facts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.spool import LocalFile, Spool, describe_room, has_room, spool_directory
@@ -159,8 +160,9 @@ class RestorePlanner:
         attempts.refuse_all(safeguards.source_refusals(permissions, target, source.manifest))
         properties = self._properties(target, source)
         ownership, skipped = self._refuse_demands(target, opened)
+        free_connections = target_facts.read_free_connections(self._sessions.any)
         if strategy:
-            self._refuse_strategy(target, source, properties, strategy)
+            self._refuse_strategy(target, source, properties, strategy, free_connections)
         needed, safety_why = safeguards.needs_safety_backup(permissions, target)
         if predecessors.swapped:
             needed, safety_why = False, "the swap has happened already; the previous database is kept"
@@ -189,7 +191,7 @@ class RestorePlanner:
             safety_why=safety_why,
             method=method_to_read(source.manifest, request.fingerprint),
             keep=keep,
-            jobs=request.jobs or os.cpu_count() or 1,
+            jobs=request.jobs or default_jobs(os.cpu_count() or 1, free_connections),
             phrase=phrase,
             predecessors=predecessors,
             notes=(*source.notes, *notes, *self._sessions.login.notes),
@@ -269,9 +271,11 @@ class RestorePlanner:
         ownership = attempts.call(lambda: choose_ownership(request.ownership, roles, request.role_map, target_exists=target.exists))
         return ownership, (*left_out, *forbidden)
 
-    def _refuse_strategy(self, target: Target, source: Source, properties: dict[str, t.Any], strategy: ChosenStrategy) -> None:
+    def _refuse_strategy(self, target: Target, source: Source, properties: dict[str, t.Any], strategy: ChosenStrategy, free_connections: int) -> None:
         attempts = self._attempts
         if strategy.name == "swap":
+            # The others have one connection.
+            attempts.refuse(safeguards.jobs_refusal(target, self._request.jobs, free_connections))
             attempts.refuse(safeguards.replication_refusal(self._request.permissions, target))
             attempts.refuse(safeguards.prepared_refusal(target))
         needed = int(source.manifest.source.get("database_size") or 0) if source.manifest else target.size

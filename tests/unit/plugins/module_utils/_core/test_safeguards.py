@@ -279,6 +279,13 @@ def test_a_second_copy_needs_room(free: int | None, needed: int | None, adds: bo
     assert not refused or "set available_disk to the bytes that there are." in str(refusal)
 
 
+@pytest.mark.parametrize(("jobs", "free", "refused"), [(None, 0, False), (4, 4, False), (5, 4, True), (1, 0, True)])
+def test_more_connections_than_there_are_are_refused(jobs: int | None, free: int, refused: bool) -> None:
+    refusal = safeguards.jobs_refusal(target(), jobs, free)
+    assert bool(refusal) is refused
+    assert not refused or f"jobs is {jobs}, and the server at" in str(refusal)
+
+
 @pytest.mark.parametrize(("word", "refused"), [(None, False), ("", False), ("i_accept_data_loss", False), ("yes", True), ("I_ACCEPT_DATA_LOSS", True)])
 def test_only_the_whole_sentence_leaves_out_the_safety_backup(word: str | None, refused: bool) -> None:
     permissions = dataclasses.replace(STAGING, skip_safety_backup=word)

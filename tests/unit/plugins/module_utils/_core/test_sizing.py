@@ -17,6 +17,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.siz
     MIB,
     MINIMUM_PART_SIZE,
     choose_part_size,
+    default_jobs,
     human_size,
     largest_archive,
 )
@@ -81,3 +82,11 @@ def test_a_wanted_size_that_s3_refuses_is_refused_before(wanted: int) -> None:
 )
 def test_sizes_for_people(size: float, expected: str) -> None:
     assert human_size(size) == expected
+
+
+@pytest.mark.parametrize(
+    ("processors", "free", "jobs"),
+    [(2, 97, 2), (64, 97, 8), (64, 57, 8), (64, 23, 7), (64, 6, 2), (64, 5, 1), (64, 0, 1), (1, 97, 1)],
+)
+def test_jobs_leave_the_applications_most_of_the_free_connections(processors: int, free: int, jobs: int) -> None:
+    assert default_jobs(processors, free) == jobs
