@@ -186,6 +186,7 @@ options:
     description:
       - The bytes free on the server's disk, where only its provider knows them.
         Otherwise they are looked up if the server runs on the host that runs the module.
+      - Where nobody knows them, a warning says how much the restored copy needs.
     type: int
   keep_previous:
     description:

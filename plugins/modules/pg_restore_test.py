@@ -109,7 +109,7 @@ options:
     type: path
   available_disk:
     description:
-      - The bytes that the server's disk has free, where it does not tell.
+      - The bytes that the server's disk has free, where it does not tell. Without them, a warning says how much the restored copy needs.
     type: int
   maintenance_database:
     description:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -574,3 +575,14 @@ def test_connections_that_are_reserved_for_others_are_not_free(tmp_path: Path) -
         settings["reserved_connections"] = "5"
     with PostgresServer(installation(MAJORS[-1]), settings=settings, password=PASSWORD) as server, Database(server, "postgres").session() as session:
         assert target_facts.read_free_connections(session) == (10 if MAJORS[-1] >= 16 else 15)
+
+
+def test_a_disk_that_nobody_knows_is_warned_about(of_a_plain_role: Scene) -> None:
+    """The server does not tell such a role where its data are, as none does that is elsewhere."""
+    scene = of_a_plain_role
+    (warning,) = scene.plan()["warnings"]
+    size = int(scene.database.value("SELECT pg_database_size(current_database())"))
+    said = re.search(r"The restored copy needs about .* \((\d+) bytes\) beside the live database, .* set available_disk to the bytes", warning)
+    assert said and int(said[1]) == pytest.approx(size * 1.1, rel=0.1)
+    assert scene.plan(available_disk=10**12)["warnings"] == []
+    require(scene.refusals(available_disk=1), "The restored copy needs about ")

@@ -200,7 +200,7 @@ def jobs_refusal(target: Target, jobs: int | None, free_connections: int) -> str
 
 
 def disk_refusal(target: Target, needed: int | None, *, adds_a_copy: bool) -> str | None:
-    """Refuse when the server's disk has no room for the second copy; silent where the server does not tell."""
+    """Refuse when the server's disk has no room for the second copy; where the server does not tell, ``disk_warning`` speaks."""
     if target.free_disk is None or needed is None or not adds_a_copy:
         return None
     wanted = int(needed * _DISK_HEADROOM)
@@ -209,6 +209,17 @@ def disk_refusal(target: Target, needed: int | None, *, adds_a_copy: bool) -> st
     return (
         f"The restored copy needs about {human_size(wanted)} beside the live database, and the server's disk has {human_size(target.free_disk)} free. "
         "Free space or enlarge the disk; if the figure is wrong, set available_disk to the bytes that there are."
+    )
+
+
+def disk_warning(target: Target, needed: int | None, *, adds_a_copy: bool) -> str | None:
+    """Say that nobody looked whether there is room for the second copy, and how much it takes: a full disk stops the live database, too."""
+    if target.free_disk is not None or not adds_a_copy:
+        return None
+    wanted = int((needed or 0) * _DISK_HEADROOM)
+    return (
+        f"The server does not tell how much room its disk has. The restored copy needs {f'about {human_size(wanted)} ({wanted} bytes)' if wanted else 'room'} "
+        "beside the live database, and a full disk stops that, too. Look it up, and set available_disk to the bytes that there are: then it is compared."
     )
 
 

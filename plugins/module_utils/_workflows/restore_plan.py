@@ -161,8 +161,10 @@ class RestorePlanner:
         properties = self._properties(target, source)
         ownership, skipped = self._refuse_demands(target, opened)
         free_connections = target_facts.read_free_connections(self._sessions.any)
+        disk_warning = None
         if strategy:
             self._refuse_strategy(target, source, properties, strategy, free_connections)
+            disk_warning = safeguards.disk_warning(target, _needed_disk(target, source), adds_a_copy=strategy.name != "in_place")
         needed, safety_why = safeguards.needs_safety_backup(permissions, target)
         if predecessors.swapped:
             needed, safety_why = False, "the swap has happened already; the previous database is kept"
@@ -194,7 +196,7 @@ class RestorePlanner:
             jobs=request.jobs or default_jobs(os.cpu_count() or 1, free_connections),
             phrase=phrase,
             predecessors=predecessors,
-            notes=(*source.notes, *notes, *self._sessions.login.notes),
+            notes=(*source.notes, *notes, *self._sessions.login.notes, *filter(None, [disk_warning])),
         )
 
     @property
@@ -278,8 +280,7 @@ class RestorePlanner:
             attempts.refuse(safeguards.jobs_refusal(target, self._request.jobs, free_connections))
             attempts.refuse(safeguards.replication_refusal(self._request.permissions, target))
             attempts.refuse(safeguards.prepared_refusal(target))
-        needed = int(source.manifest.source.get("database_size") or 0) if source.manifest else target.size
-        attempts.refuse(safeguards.disk_refusal(target, needed or None, adds_a_copy=strategy.name != "in_place"))
+        attempts.refuse(safeguards.disk_refusal(target, _needed_disk(target, source), adds_a_copy=strategy.name != "in_place"))
         attempts.refuse(
             safeguards.content_refusal(source.manifest, properties.get("encoding"), self._request.fingerprint, fingerprint.RECIPE, target.server.major)
         )
@@ -346,6 +347,11 @@ class RestorePlanner:
         if has_room(directory, source.size):
             return Spool(directory), ()
         return None, (describe_room(directory, source.size),)
+
+
+def _needed_disk(target: Target, source: Source) -> int | None:
+    """Return the bytes that the content takes on a server's disk, where that is known."""
+    return (int(source.manifest.source.get("database_size") or 0) if source.manifest else target.size) or None
 
 
 def lock_refusal(sessions: RestoreSessions, target: Target) -> str | None:

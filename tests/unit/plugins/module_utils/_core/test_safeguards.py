@@ -279,6 +279,21 @@ def test_a_second_copy_needs_room(free: int | None, needed: int | None, adds: bo
     assert not refused or "set available_disk to the bytes that there are." in str(refusal)
 
 
+@pytest.mark.parametrize(
+    ("free", "needed", "adds", "said"),
+    [
+        (None, 1000, True, "needs about 1.1 KiB (1100 bytes) beside the live database"),
+        (None, None, True, "needs room beside the live database"),
+        (None, 1000, False, None),
+        (0, 1000, True, None),
+    ],
+)
+def test_a_disk_that_nobody_knows_is_warned_about(free: int | None, needed: int | None, adds: bool, said: str | None) -> None:
+    warning = safeguards.disk_warning(target(free_disk=free), needed, adds_a_copy=adds)
+    assert (said is None) == (warning is None)
+    assert said is None or (said in str(warning) and "set available_disk to the bytes that there are" in str(warning))
+
+
 @pytest.mark.parametrize(("jobs", "free", "refused"), [(None, 0, False), (4, 4, False), (5, 4, True), (1, 0, True)])
 def test_more_connections_than_there_are_are_refused(jobs: int | None, free: int, refused: bool) -> None:
     refusal = safeguards.jobs_refusal(target(), jobs, free)
