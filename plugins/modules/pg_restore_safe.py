@@ -48,6 +48,7 @@ options:
       - V(restored) restores.
       - V(rolled_back) exchanges the database with the one from before the last restore. What was restored is kept aside.
       - V(finalized) drops what restores into this database have kept for longer than O(keep_previous), and nothing without the mark of a restore.
+        Each is dropped only where O(environment) and O(allow_production) permit it by its own tag, and none while the database itself does not exist.
     type: str
     choices: [restored, rolled_back, finalized]
     default: restored

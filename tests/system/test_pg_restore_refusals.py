@@ -493,6 +493,47 @@ def test_the_rollback_and_the_end_have_the_same_guard(scene: Scene, state: str) 
     require(scene.refusals(state=state, protected_hosts=["127.*"]), "is protected")
 
 
+def kept_of(scene: Scene, make_database: Callable[..., Database], name: str, environment: str | None) -> Database:
+    """Make what a restore has kept of the scene's database (or of another, ``name``), tagged as it was then."""
+    found = make_database(scene.database.server, f"{name[:40]}__p_{uuid.uuid4().hex[:8]}")
+    facts = {"restore_id": str(uuid.uuid4()), "role": "previous", "state": "kept", "database": name, "target_oid": 1, "backup": "b", "partner_oid": 1}
+    tag = {"environment": environment, "restore": {**facts, "since": "2026-01-08T10:30:00.000Z"}}
+    Scene(scene.ansible, found, scene.store).comment(f"[workon.postgresql_backup {json.dumps({key: value for key, value in tag.items() if value})}]")
+    return found
+
+
+def test_what_is_left_of_a_database_that_is_gone_is_not_dropped(scene: Scene, make_database: Callable[..., Database]) -> None:
+    gone = Scene(scene.ansible, Database(scene.database.server, f"gone_{uuid.uuid4().hex[:8]}"), scene.store, more={"same_database": None})
+    kept = kept_of(scene, make_database, gone.database.name, "production")
+    outcome = gone.finalize()
+    assert outcome.failed
+    assert f"The database {gone.database.name} does not exist, so what restores have kept of it ({kept.name}) may be all that is left" in outcome.message
+    assert f"state rolled_back gives {kept.name} the name {gone.database.name} again." in outcome.message
+    assert f"the database {kept.name} at 127.0.0.1:{scene.database.server.port} is tagged production." in outcome.message
+    permitted = {"environment": "production", "allow_production": True}
+    require(gone.refusals(state="finalized", **permitted), "does not exist")
+    require(
+        gone.refusals(state="rolled_back"), f"the database {kept.name} at", "is production. Set allow_production to true if it is meant to be brought back."
+    )
+    gone.roll_back(**permitted, confirm=gone.plan(state="rolled_back", **permitted)["confirm"]).require_success()
+    try:
+        assert gone.finalize(**permitted).require_success()["dropped"] == []
+    finally:
+        gone.database.drop()
+    require(gone.refusals(state="finalized"), "does not exist, so nothing can be finalized. Check the target")
+
+
+def test_what_is_kept_is_dropped_by_its_own_tag(scene: Scene, make_database: Callable[..., Database]) -> None:
+    name = scene.database.name
+    kept = kept_of(scene, make_database, name, "production")
+    untagged = kept_of(scene, make_database, name, None)
+    refusals = scene.refusals(state="finalized")
+    assert sum("is production. Set allow_production to true if it is meant to be dropped." in refusal for refusal in refusals) == 2
+    assert any(f"the database {kept.name} at" in refusal and "is tagged production" in refusal for refusal in refusals)
+    assert any(f"the database {untagged.name} carries no environment tag and therefore counts as production" in refusal for refusal in refusals)
+    assert scene.plan(state="finalized", keep_previous=87600)["dropped"] == []
+
+
 def test_a_plan_of_the_end_names_what_is_ours_and_nothing_else(scene: Scene, make_database: Callable[..., Database]) -> None:
     server, name = scene.database.server, scene.database.name
     facts = {"restore_id": str(uuid.uuid4()), "state": "kept", "target_oid": 1, "backup": "b", "since": "2026-01-08T10:30:00.000Z", "partner_oid": 1}

@@ -12,7 +12,7 @@ import dataclasses
 import fnmatch
 import typing as t
 
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import is_production
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, is_production
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.identifiers import quote_if_needed
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import some
@@ -42,24 +42,32 @@ class Permissions:
 
 def environment_refusals(permissions: Permissions, target: Target) -> list[str]:
     """Refuse a database that is not the environment the play speaks of, and production without permission."""
-    wanted, tag = permissions.environment, target.comment.environment
+    return _tag_refusals(permissions, target, target.database, target.comment if target.exists else None, "replaced")
+
+
+def kept_refusals(permissions: Permissions, target: Target, name: str, comment: DatabaseComment, meant: str) -> list[str]:
+    """Refuse the same for a database that a restore has kept. Its own tag counts: the live database may have another by now, or be gone."""
+    return _tag_refusals(permissions, target, name, comment, meant)
+
+
+def _tag_refusals(permissions: Permissions, target: Target, name: str, comment: DatabaseComment | None, meant: str) -> list[str]:
+    """Hold a database's comment (None: there is no such database) against what the play says; ``meant`` is what would be done to it."""
+    wanted = permissions.environment
     refusals = []
-    if target.exists and target.comment.problem:
+    if comment and comment.problem:
+        refusals.append(f"The database {name} counts as production, because {comment.problem}. Tag it anew with pg_environment, or correct its comment.")
+    elif comment and comment.environment is None and not is_production(wanted):
         refusals.append(
-            f"The database {target.database} counts as production, because {target.comment.problem}. Tag it anew with pg_environment, or correct its comment."
-        )
-    elif target.exists and tag is None and not is_production(wanted):
-        refusals.append(
-            f"environment is {wanted}, but the database {target.database} carries no environment tag and therefore counts as production. "
+            f"environment is {wanted}, but the database {name} carries no environment tag and therefore counts as production. "
             f"If it is {wanted}, say so in the database first: pg_environment with environment {wanted}."
         )
-    elif target.exists and tag is not None and tag != wanted:
+    elif comment and comment.environment is not None and comment.environment != wanted:
         refusals.append(
-            f"environment is {wanted}, but the database {target.database} at {target.server.address}:{target.server.port} is tagged {tag}. "
-            f"Check the target; if it is right, set environment to {tag}."
+            f"environment is {wanted}, but the database {name} at {target.server.address}:{target.server.port} is tagged {comment.environment}. "
+            f"Check the target; if it is right, set environment to {comment.environment}."
         )
-    if (is_production(wanted) or (target.exists and target.comment.counts_as_production)) and not permissions.allow_production:
-        refusals.append(f"The database {target.database} is production. Set allow_production to true if it is meant to be replaced.")
+    if (is_production(wanted) or (comment and comment.counts_as_production)) and not permissions.allow_production:
+        refusals.append(f"The database {name} is production. Set allow_production to true if it is meant to be {meant}.")
     return refusals
 
 
@@ -81,6 +89,19 @@ def restore_phrase(backup_id: str, database: str, fingerprint: str) -> str:
     """Return what must be repeated to restore into production: bound to the backup and to the database as it is, so that it opens no other door, and this
     one once."""
     return f"restore {backup_id} into {database}@{fingerprint}"
+
+
+def final_refusal(target: Target, kept: t.Sequence[str], previous: t.Sequence[str]) -> str | None:
+    """Refuse to drop what restores have kept of a database that is gone: it may be all that is left of it. ``previous`` of it can be brought back."""
+    if target.exists:
+        return None
+    left = f"what restores have kept of it ({', '.join(kept)}) may be all that is left, and is not dropped" if kept else "nothing can be finalized"
+    way = (
+        f"Bring it back first: state rolled_back gives {previous[0]} the name {target.database} again."
+        if previous
+        else "Check the target; if it is right, restore the database first."
+    )
+    return f"The database {target.database} does not exist, so {left}. {way}"
 
 
 def rollback_phrase(restore_id: str, target: Target) -> str:

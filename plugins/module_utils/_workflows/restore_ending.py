@@ -13,7 +13,7 @@ import datetime as dt
 import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import preflight, safeguards
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import RestoreMark, check_environment, is_production
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import RestoreMark, check_environment
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import format_time, parse_time
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_target import Target, swap_obstacles
@@ -65,12 +65,8 @@ def plan_rollback(permissions: safeguards.Permissions, sessions: RestoreSessions
         return RollbackPlan(target, current)
     if previous[0].kind == "database":
         attempts.refuse(_rights_refusal(target))
-        untagged_production = previous[0].comment.environment is None and is_production(permissions.environment)
-        if current is None and previous[0].comment.environment != permissions.environment and not untagged_production:
-            attempts.refuse(
-                f"environment is {permissions.environment}, but {previous[0].name}, which would come back, is tagged {previous[0].comment.environment}. "
-                "Check the target and environment."
-            )
+        if current is None:
+            attempts.refuse_all(safeguards.kept_refusals(permissions, target, previous[0].name, previous[0].comment, "brought back"))
     phrase = safeguards.rollback_phrase(previous[0].mark.restore_id, target)
     attempts.refuse(safeguards.confirmation_refusal(permissions, target, phrase, planning=planning))
     attempts.raise_refusals()
@@ -93,14 +89,18 @@ def plan_final(permissions: safeguards.Permissions, sessions: RestoreSessions, k
     attempts, target = _guarded(permissions, sessions)
     dropped: list[Kept] = []
     kept: list[tuple[Kept, str]] = []
-    for found in find_kept(sessions.any, sessions.live, target):
+    present = find_kept(sessions.any, sessions.live, target)
+    attempts.refuse(safeguards.final_refusal(target, [found.name for found in present], [found.name for found in present if found.mark.role == "previous"]))
+    for found in present:
         until = parse_time(found.mark.since, "since in the comment") + dt.timedelta(hours=keep_previous)
         if until <= now:
             dropped.append(found)
         else:
             kept.append((found, format_time(until)))
-    if any(found.kind == "database" for found in dropped):
-        attempts.refuse(_rights_refusal(target))
+    for found in dropped:
+        if found.kind == "database":
+            attempts.refuse(_rights_refusal(target))
+            attempts.refuse_all(safeguards.kept_refusals(permissions, target, found.name, found.comment, "dropped"))
     attempts.raise_refusals()
     return FinalPlan(target, tuple(dropped), tuple(kept))
 
