@@ -47,6 +47,7 @@ options:
     description:
       - V(restored) restores.
       - V(rolled_back) exchanges the database with the one from before the last restore. What was restored is kept aside.
+        Where something is kept and nothing says any more that the live database took its place, that is named and nothing is exchanged.
       - V(finalized) drops what restores into this database have kept for longer than O(keep_previous), and nothing without the mark of a restore.
         Each is dropped only where O(environment) and O(allow_production) permit it by its own tag, and none while the database itself does not exist.
     type: str

@@ -534,6 +534,13 @@ def test_what_is_kept_is_dropped_by_its_own_tag(scene: Scene, make_database: Cal
     assert scene.plan(state="finalized", keep_previous=87600)["dropped"] == []
 
 
+def test_what_is_kept_and_cannot_be_linked_is_named(scene: Scene, make_database: Callable[..., Database]) -> None:
+    kept = kept_of(scene, make_database, scene.database.name, "staging")
+    # As after COMMENT ON DATABASE, and a new tag.
+    (refusal,) = scene.refusals(state="rolled_back")
+    assert refusal.startswith(f"Restores have kept {kept.name}, but nothing says that the database {scene.database.name} took the place of one of them")
+
+
 def test_a_plan_of_the_end_names_what_is_ours_and_nothing_else(scene: Scene, make_database: Callable[..., Database]) -> None:
     server, name = scene.database.server, scene.database.name
     facts = {"restore_id": str(uuid.uuid4()), "state": "kept", "target_oid": 1, "backup": "b", "since": "2026-01-08T10:30:00.000Z", "partner_oid": 1}

@@ -149,6 +149,52 @@ def test_within_production_each_phrase_opens_once_and_whoever_could_read_can(
     assert "is not the phrase for this backup" in refusal
 
 
+def test_a_phrase_that_was_used_stays_used_after_a_rollback_and_the_end(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder) -> None:
+    scene, _sound = damaged(make_scene, without_createdb, folder)
+    scene.tag("production")
+    permitted = {"environment": "production", "allow_production": True, "allow_cross_environment": True}
+    phrase = scene.plan(**permitted)["confirm"]
+    assert scene.plan(**permitted)["confirm"] == phrase
+    scene.restore(**permitted, confirm=phrase).require_success()
+    scene.roll_back(**permitted, confirm=scene.plan(**permitted, state="rolled_back")["confirm"]).require_success()
+    scene.finalize(**permitted, keep_previous=0).require_success()
+    (refusal,) = scene.refusals(**permitted, confirm=phrase)
+    assert "is not the phrase for this backup" in refusal
+
+
+def test_to_repeat_a_rollback_brings_back_nothing_older(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder) -> None:
+    roles = without_createdb
+    scene, sound = damaged(make_scene, roles, folder)
+    oldest = scene.restore().require_success()["previous"].split(", ")
+    roles.as_operator("CREATE TABLE since AS SELECT 1 AS a")
+    scene.restore(checks={"sql": [{"query": "SELECT to_regclass('public.since') IS NULL", "expect": "true"}]}).require_success()
+    assert scene.roll_back().require_success()["changed"]
+    between = scene.fingerprint()
+    again = scene.roll_back().require_success()
+    assert not again["changed"]
+    assert scene.fingerprint() == between
+    assert roles.as_application() == sound
+    assert roles.database.rows("SELECT a FROM since") == [(1,)]
+    scene.restore().require_success()
+    assert scene.roll_back().require_success()["changed"]
+    assert roles.database.rows("SELECT a FROM since") == [(1,)]
+    assert set(oldest) < {kept["name"] for kept in scene.plan(state="finalized")["kept"]}
+
+
+def test_schemas_that_no_restore_has_put_there_are_not_replaced(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder) -> None:
+    roles = without_createdb
+    scene, _sound = damaged(make_scene, roles, folder)
+    previous = scene.restore().require_success()["previous"]
+    roles.as_operator("ALTER SCHEMA shop RENAME TO sold", "CREATE SCHEMA shop", "CREATE TABLE shop.orders AS SELECT 1 AS a")
+    outcome = scene.roll_back()
+    assert outcome.failed
+    assert "The schema shop is not the one that the restore put in the place of shop__p_" in outcome.message
+    assert all(name in outcome.message for name in previous.split(", "))
+    assert roles.database.rows("SELECT a FROM shop.orders") == [(1,)]
+    roles.as_operator("DROP SCHEMA shop CASCADE")
+    assert scene.roll_back().require_success()["changed"]
+
+
 def test_where_no_other_database_can_be_reached_the_schemas_are_exchanged(
     make_scene: Callable[..., Scene], make_database: Callable[..., Database], pg: Any, folder: Folder
 ) -> None:

@@ -32,10 +32,11 @@ _ROLES = t.get_args(RestoreRole)
 class RestoreMark:
     """A database's part in a restore.
 
-    ``role``: ``shadow`` is being loaded (``state`` loading or proved), ``live`` was swapped in (swapped or done), ``previous`` was swapped out,
-    ``rejected`` was swapped in and back out; what came back is ``live`` again (rolled_back). ``database`` is the target's name, ``target_oid`` the OID
-    that bore it when the restore began (0: none did), ``backup`` the backup's id, ``since`` the moment of this mark as RFC 3339,
-    ``options`` a digest of what was asked for that decides what a shadow holds, ``replaced`` the fingerprint of the target that this restore was planned for.
+    ``role``: ``shadow`` is being loaded (``state`` loading or proved), ``live`` was swapped in (swapped or done), ``previous`` was swapped out (kept;
+    outlived, where a rollback since then brought back a schema that is newer), ``rejected`` was swapped in and back out; a database that came back is
+    ``live`` again (rolled_back). ``database`` is the target's name, ``target_oid`` the OID that bore it when the restore began (0: none did), ``backup``
+    the backup's id, ``since`` the moment of this mark as RFC 3339, ``options`` a digest of what was asked for that decides what a shadow holds,
+    ``replaced`` the fingerprint of the target that this restore was planned for.
     """
 
     restore_id: str

@@ -37,7 +37,8 @@ class Target:
     """The database restored into, existing or not.
 
     ``empty`` says that it holds no object of anybody, so that nothing can be lost. ``size`` is in bytes, ``free_disk`` what its server's disk has free
-    where that can be known. ``newest_table`` is the highest OID of its tables. The last three name what would stay behind with a renamed database.
+    where that can be known. ``newest_table`` is the highest OID of its tables, ``schemas`` the OIDs of its schemas, each with the transaction that last
+    changed it. The last three name what would stay behind with a renamed database.
     """
 
     database: str
@@ -55,6 +56,7 @@ class Target:
     capabilities: Capabilities
     free_disk: int | None = None
     newest_table: int = 0
+    schemas: str = ""
     replication_slots: tuple[str, ...] = ()
     subscriptions: tuple[str, ...] = ()
     prepared_transactions: tuple[str, ...] = ()
@@ -69,8 +71,9 @@ class Target:
 
     @property
     def inner_fingerprint(self) -> str:
-        """Return eight digits that also tell the database before a restore within it from the one after: that makes every table anew."""
-        return hashlib.sha256(repr((self.fingerprint, self.newest_table)).encode()).hexdigest()[:8]
+        """Return eight digits that also tell the database before a restore within it from the one after: that makes every table anew, or schemas change
+        their names, which no rollback makes undone."""
+        return hashlib.sha256(repr((self.fingerprint, self.newest_table, self.schemas)).encode()).hexdigest()[:8]
 
     def as_dict(self) -> dict[str, t.Any]:
         """Return the target for people and later tasks."""

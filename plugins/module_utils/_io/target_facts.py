@@ -48,6 +48,12 @@ SELECT COALESCE(pg_catalog.max(c.oid::bigint), 0) FROM pg_catalog.pg_class AS c
  WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't' AND c.oid::bigint >= 16384
 """
 
+# A schema that was swapped out and came back has its old OID and its old tables, but not the row that it had.
+_SCHEMAS = """
+SELECT COALESCE(pg_catalog.string_agg(n.oid::text || ':' || n.xmin::text, ' ' ORDER BY n.oid), '') FROM pg_catalog.pg_namespace AS n
+ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp_)'
+"""
+
 _EXTENSIONS = """
 SELECT v.name::text, bool_or(v.superuser AND NOT v.trusted) FROM pg_catalog.pg_available_extension_versions AS v GROUP BY v.name
 """
@@ -95,6 +101,11 @@ def is_empty(session: Session) -> bool:
 def read_newest_table(session: Session) -> int:
     """Return the highest OID of a table of the session's database, 0 where it has none."""
     return int(session.row(_NEWEST_TABLE)[0])
+
+
+def read_schemas(session: Session) -> str:
+    """Return the OIDs of the schemas of the session's database, each with the transaction that last changed it."""
+    return str(session.row(_SCHEMAS)[0])
 
 
 def read_available_extensions(session: Session) -> dict[str, bool]:

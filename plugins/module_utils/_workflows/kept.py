@@ -73,6 +73,18 @@ def exchange_databases_back(session: Session, restored: ServerDatabase | None, b
     return aside
 
 
+def require_successors(before: t.Sequence[Kept], present: t.Mapping[str, DatabaseSchema]) -> None:
+    """Require that the names of what one restore has kept belong to nobody, or to what that restore put in its place."""
+    for kept in before:
+        name = kept.mark.database
+        if name in present and present[name].oid != kept.mark.partner_oid:
+            raise BackupError(
+                f"The schema {name} is not the one that the restore put in the place of {kept.name}: somebody dropped and created it, or renamed another one. "
+                f"So {some('schema', [one.name for one in before])} cannot take the place of what is there now, and nothing was changed. "
+                "Exchange the names by hand (ALTER SCHEMA ... RENAME TO) if that is meant; state finalized drops what is kept."
+            )
+
+
 def exchange_schemas_back(session: Session, before: t.Sequence[Kept], since: str, lock_wait_timeout: int) -> list[str]:
     """Give their names back to the schemas of one restore, in one transaction; return the names that the restored ones get."""
     session.execute("BEGIN")
@@ -80,6 +92,7 @@ def exchange_schemas_back(session: Session, before: t.Sequence[Kept], since: str
     session.execute(f"SET LOCAL lock_timeout = {lock_wait_timeout * 1000}")
     aside: dict[str, str] = {}
     present = {schema.name: schema for schema in schemas.list_schemas(session)}
+    require_successors(before, present)
     lock_out_users(session, [kept.mark.database for kept in before], lock_wait_timeout)
     for kept in before:
         name = kept.mark.database
@@ -90,12 +103,24 @@ def exchange_schemas_back(session: Session, before: t.Sequence[Kept], since: str
             schemas.write_schema_comment(session, aside[name], dataclasses.replace(present[name].comment, restore=mark))
         schemas.rename_schema(session, kept.name, name)
         schemas.write_schema_comment(session, name, dataclasses.replace(kept.comment, restore=None))
+    _outlive(session, [schema for schema in present.values() if schema.oid not in {one.oid for one in before}])
     for extension in schemas.list_extensions(session):
         home = next((name for name, restored in aside.items() if restored == extension.schema), None)
         if home:
             session.execute(f"ALTER EXTENSION {quote_identifier(extension.name)} SET SCHEMA {quote_identifier(home)}")
     session.execute("COMMIT")
     return sorted(aside.values())
+
+
+def _outlive(session: Session, others: t.Iterable[DatabaseSchema]) -> None:
+    """Say in what earlier restores have kept that it is not what comes back next: what replaced it is live again, and to repeat a rollback changes nothing.
+
+    It is said there and not in what came back, whose comment goes along with dumps. Who does not own it could not bring it back either.
+    """
+    for schema in others:
+        if schema.owned and _is_kept_schema(schema) and (mark := t.cast(RestoreMark, schema.comment.restore)).role == "previous":
+            outlived = dataclasses.replace(mark, state="outlived")
+            schemas.write_schema_comment(session, schema.name, dataclasses.replace(schema.comment, restore=outlived))
 
 
 def drop_kept(session: Session, live: Session | None, kept: t.Iterable[Kept]) -> None:

@@ -17,9 +17,10 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.dat
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import format_time, parse_time
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_target import Target, swap_obstacles
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import databases
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import databases, schemas
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.databases import ServerDatabase
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.schemas import DatabaseSchema
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.attempts import Attempts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.kept import (
     Kept,
@@ -27,6 +28,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
     exchange_databases_back,
     exchange_schemas_back,
     find_kept,
+    require_successors,
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import lock_refusal
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions, read_target
@@ -59,7 +61,7 @@ def plan_rollback(permissions: safeguards.Permissions, sessions: RestoreSessions
     """Find what the last restore replaced, with every safeguard of a restore."""
     attempts, target = _guarded(permissions, sessions)
     current = databases.find_database(sessions.any, target.database)
-    previous = _replaced_last(find_kept(sessions.any, sessions.live, target), current)
+    previous = attempts.call(lambda: _replaced_last(find_kept(sessions.any, sessions.live, target), current, sessions.live))
     if not previous:
         attempts.raise_refusals()
         return RollbackPlan(target, current)
@@ -129,22 +131,39 @@ def _rights_refusal(target: Target) -> str | None:
     return f"This needs the rights that a swap needs: {'; '.join(obstacles)}." if obstacles else None
 
 
-def _replaced_last(kept: list[Kept], current: ServerDatabase | None) -> tuple[Kept, ...]:
-    """Return what the last restore replaced and nothing has brought back since."""
-    previous = [found for found in kept if found.mark.role == "previous"]
-    mark = current.comment.restore if current else None
-    replaced_by = mark.partner_oid if mark and mark.role == "live" else 0
-    candidates = [found for found in previous if found.kind == "schema" or current is None or found.oid == replaced_by]
-    if not candidates:
-        _require_not_dropped(current, mark, replaced_by)
+def _replaced_last(kept: list[Kept], current: ServerDatabase | None, live: Session | None) -> tuple[Kept, ...]:
+    """Return what the last restore replaced and nothing has brought back since; raise where that cannot be told."""
+    mark = current.comment.restore if current and current.comment.restore and current.comment.restore.role == "live" else None
+    # What is kept inside of the live database was kept after that itself was swapped in.
+    if live and any(found.kind == "schema" for found in kept):
+        return _replaced_schemas(kept, mark, {schema.name: schema for schema in schemas.list_schemas(live)})
+    return _replaced_database([found for found in kept if found.mark.role == "previous"], current, mark)
+
+
+def _replaced_schemas(kept: list[Kept], mark: RestoreMark | None, present: t.Mapping[str, DatabaseSchema]) -> tuple[Kept, ...]:
+    """Return the schemas that the last restore within the database replaced, all of them; none where they or the whole database came back since."""
+    waiting = [found for found in kept if found.kind == "schema" and found.mark.role == "previous" and found.mark.state != "outlived"]
+    if not waiting or (mark and mark.state == "rolled_back" and mark.since > waiting[0].mark.since):
         return ()
-    newest = candidates[0]
-    return tuple(found for found in candidates if found.mark.restore_id == newest.mark.restore_id)
+    previous = tuple(found for found in waiting if found.mark.restore_id == waiting[0].mark.restore_id)
+    require_successors(previous, present)
+    return previous
 
 
-def _require_not_dropped(current: ServerDatabase | None, mark: RestoreMark | None, replaced_by: int) -> None:
-    if current and mark and replaced_by:
+def _replaced_database(previous: list[Kept], current: ServerDatabase | None, mark: RestoreMark | None) -> tuple[Kept, ...]:
+    """Return the database that the last restore replaced; ``mark`` is that of the live one, if a restore made it live."""
+    found = [kept for kept in previous if current is None or (mark and kept.oid == mark.partner_oid)]
+    if found or current is None or not (previous or mark) or (mark and mark.state == "rolled_back"):
+        return tuple(found[:1])
+    if mark and mark.partner_oid:
         raise BackupError(
             f"The database {current.name} was restored, and the one from before was dropped since (state finalized drops it), "
             "so there is nothing to go back to. Restore the safety backup instead."
         )
+    if not previous:
+        return ()
+    raise BackupError(
+        f"Restores have kept {', '.join(kept.name for kept in previous)}, but nothing says that the database {current.name} took the place of one of them: "
+        "its comment was overwritten, or it was made anew since. So none of them is brought back. Exchange the names by hand "
+        "(ALTER DATABASE ... RENAME TO), or restore a safety backup; state finalized drops what is kept."
+    )

@@ -105,6 +105,7 @@ def read_target(sessions: RestoreSessions, available_disk: int | None) -> Target
         server=_without_the_session_s_own(server),
         capabilities=Capabilities(superuser, createdb, sessions.maintenance.login.database if sessions.maintenance else None, sessions.problem),
         newest_table=target_facts.read_newest_table(sessions.live) if sessions.live else 0,
+        schemas=target_facts.read_schemas(sessions.live) if sessions.live else "",
         free_disk=available_disk if available_disk is not None else target_facts.read_free_disk(sessions.any),
         replication_slots=slots,
         subscriptions=subscriptions,

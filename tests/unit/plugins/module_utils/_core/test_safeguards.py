@@ -123,6 +123,7 @@ def test_a_phrase_opens_one_door_once(changed: dict[str, t.Any]) -> None:
 
 def test_a_restore_within_a_database_makes_another_of_it() -> None:
     assert target(newest_table=16500).inner_fingerprint != target(newest_table=16400).inner_fingerprint
+    assert target(schemas="2200:750").inner_fingerprint != target(schemas="2200:749").inner_fingerprint
 
 
 @pytest.mark.parametrize(
