@@ -50,6 +50,7 @@ options:
         Where something is kept and nothing says any more that the live database took its place, that is named and nothing is exchanged.
       - V(finalized) drops what restores into this database have kept for longer than O(keep_previous), and nothing without the mark of a restore.
         Each is dropped only where O(environment) and O(allow_production) permit it by its own tag, and none while the database itself does not exist.
+        Nor are schemas while something elsewhere depends on what is in them, such as an event trigger or an index; it is named.
     type: str
     choices: [restored, rolled_back, finalized]
     default: restored

@@ -195,6 +195,94 @@ def test_schemas_that_no_restore_has_put_there_are_not_replaced(make_scene: Call
     assert scene.roll_back().require_success()["changed"]
 
 
+_USED_ELSEWHERE = """
+CREATE TYPE colour AS ENUM ('red');
+CREATE FUNCTION guard() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE FUNCTION norm(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT lower($1)';
+CREATE FUNCTION mine() RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE FUNCTION number(point) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION less(int, int) RETURNS boolean LANGUAGE sql AS 'SELECT $1 < $2';
+CREATE TABLE log (a int);
+CREATE TABLE parent (a int);
+CREATE TABLE parted (a int) PARTITION BY LIST (a);
+CREATE SEQUENCE numbers;
+"""
+_BILLING = """
+CREATE SCHEMA billing;
+CREATE TABLE billing.t (id int DEFAULT nextval('public.numbers'), mail text, shade public.colour, CONSTRAINT called CHECK (public.norm(mail) <> ''),
+  owner int CONSTRAINT owned REFERENCES public.users);
+CREATE UNIQUE INDEX normal ON billing.t (public.norm(mail));
+CREATE STATISTICS billing.spread ON (public.norm(mail)), id FROM billing.t;
+CREATE POLICY mine ON billing.t USING (public.mine());
+CREATE RULE logged AS ON INSERT TO billing.t DO ALSO INSERT INTO public.log VALUES (1);
+CREATE TRIGGER touched BEFORE UPDATE ON billing.t FOR EACH ROW EXECUTE FUNCTION public.touch();
+CREATE VIEW billing.names AS SELECT mail FROM public.users;
+CREATE FUNCTION billing.whose() RETURNS boolean LANGUAGE sql RETURN public.mine();
+CREATE OPERATOR billing.<<< (FUNCTION = public.less, LEFTARG = int, RIGHTARG = int);
+CREATE TABLE billing.child () INHERITS (public.parent);
+CREATE TABLE billing.part PARTITION OF public.parted FOR VALUES IN (1);
+CREATE TABLE billing.whole (a int) PARTITION BY LIST (a);
+CREATE TABLE public.piece PARTITION OF billing.whole FOR VALUES IN (1);
+CREATE CAST (point AS int) WITH FUNCTION public.number(point);
+CREATE PUBLICATION news FOR TABLE public.users;
+CREATE EVENT TRIGGER guard ON ddl_command_end EXECUTE FUNCTION public.guard();
+"""
+
+
+def test_what_elsewhere_depends_on_the_schemas_from_before_is_not_dropped_with_them(
+    make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder
+) -> None:
+    roles = without_createdb
+    # These are nobody's but the schema's own, and go with it without a word.
+    of_its_own = (
+        "CREATE TABLE shop.places (at int GENERATED ALWAYS AS IDENTITY, kind mood DEFAULT 'sad', CHECK (at > 0)) PARTITION BY LIST (at)",
+        "CREATE TABLE shop.place PARTITION OF shop.places FOR VALUES IN (1)",
+        "CREATE INDEX ON shop.places (at)",
+        "CREATE STATISTICS shop.spread ON at, kind FROM shop.place",
+        "ALTER TABLE shop.places ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY open ON shop.places USING (true)",
+        "CREATE DOMAIN shop.positive AS int CHECK (VALUE > 0)",
+        "CREATE TYPE shop.span AS RANGE (subtype = float8)",
+        "CREATE FUNCTION shop.feel(text) RETURNS mood LANGUAGE sql AS $$SELECT 'sad'::public.mood$$",
+        "CREATE CAST (text AS mood) WITH FUNCTION shop.feel(text)",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO PUBLIC",
+    )
+    roles.as_operator(*_USED_ELSEWHERE.strip().split(";\n"), *of_its_own)
+    scene, _sound = damaged(make_scene, roles, folder)
+    roles.database.execute(*_BILLING.strip().split(";\n"))
+    scene.restore(skip_safety_backup="i_accept_data_loss").require_success()
+    definitions = scene.fingerprint()["definitions"]
+    for refused in (scene.finalize(keep_previous=0, check=True), scene.finalize(keep_previous=0)):
+        assert refused.failed
+        for dependent in (
+            "default value for column id of table billing.t",
+            "column shade of table billing.t",
+            "constraint called on table billing.t",
+            "constraint owned on table billing.t",
+            "index billing.normal",
+            "statistics object billing.spread",
+            "policy mine on table billing.t",
+            "rule logged on table billing.t",
+            "trigger touched on table billing.t",
+            "rule _RETURN on view billing.names",
+            "function billing.whose()",
+            "operator billing.<<<(integer,integer)",
+            "table billing.child",
+            "table billing.part",
+            ".piece",
+            "cast from point to integer",
+            "in publication news",
+            "event trigger guard",
+        ):
+            assert dependent in refused.message
+        for own in ("shop", "positive", "span", "mood"):
+            assert f" {own}" not in refused.message.partition("depends on it:")[2]
+    assert scene.fingerprint()["definitions"] == definitions
+    roles.database.execute("DROP EVENT TRIGGER guard", "DROP PUBLICATION news", "DROP CAST (point AS int)", "DROP SCHEMA billing CASCADE")
+    assert len(scene.finalize(keep_previous=0).require_success()["dropped"]) == 2
+
+
 def test_where_no_other_database_can_be_reached_the_schemas_are_exchanged(
     make_scene: Callable[..., Scene], make_database: Callable[..., Database], pg: Any, folder: Folder
 ) -> None:

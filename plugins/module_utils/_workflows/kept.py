@@ -15,7 +15,6 @@ import typing as t
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, RestoreMark
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fingerprint import quote_identifier
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import some
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_names import beside, is_beside
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_target import Target
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import databases, schemas
@@ -80,7 +79,7 @@ def require_successors(before: t.Sequence[Kept], present: t.Mapping[str, Databas
         if name in present and present[name].oid != kept.mark.partner_oid:
             raise BackupError(
                 f"The schema {name} is not the one that the restore put in the place of {kept.name}: somebody dropped and created it, or renamed another one. "
-                f"So {some('schema', [one.name for one in before])} cannot take the place of what is there now, and nothing was changed. "
+                f"So what the restore has kept ({', '.join(one.name for one in before)}) cannot take the place of what is there now, and nothing was changed. "
                 "Exchange the names by hand (ALTER SCHEMA ... RENAME TO) if that is meant; state finalized drops what is kept."
             )
 
@@ -124,34 +123,40 @@ def _outlive(session: Session, others: t.Iterable[DatabaseSchema]) -> None:
 
 
 def drop_kept(session: Session, live: Session | None, kept: t.Iterable[Kept]) -> None:
-    """Drop what restores have kept, after another look at whose it is. The schemas of one restore go together, as they refer to each other."""
-    schemas_of: dict[str, list[Kept]] = {}
+    """Drop what restores have kept, after another look at whose it is. Schemas go together, as they refer to each other."""
+    within: list[Kept] = []
     for one in kept:
         if one.kind == "schema":
-            schemas_of.setdefault(one.mark.restore_id, []).append(one)
+            within.append(one)
             continue
         found = databases.database_by_oid(session, one.oid)
         if found and _is_kept(found.comment, found.name):
             databases.drop_copy(session, one.oid, one.name)
-    for together in schemas_of.values():
-        _drop_schemas(t.cast(Session, live), {one.oid for one in together})
+    if within:
+        _drop_schemas(t.cast(Session, live), {one.oid for one in within})
+
+
+def require_no_dependents(session: Session, names: t.Mapping[int, str]) -> None:
+    """Require that nothing elsewhere depends on what is in these schemas, by OID: it followed them when they were swapped out, and would go with them."""
+    dependents = schemas.find_dependents(session, names) if names else []
+    if dependents:
+        raise BackupError(
+            f"What is kept as {', '.join(sorted(names.values()))} cannot be dropped, because that would take along what is elsewhere and depends on it: "
+            f"{'; '.join(dependents)}. Make these anew, so that they use what is in the present schemas, or drop them, and run again. "
+            "To keep them and what they depend on, set keep_previous to more hours."
+        )
 
 
 def _drop_schemas(session: Session, oids: t.Collection[int]) -> None:
     """Drop schemas with all that is in them, and nothing that is not."""
-    found = [schema.name for schema in schemas.list_schemas(session) if schema.oid in oids and _is_kept_schema(schema)]
+    found = {schema.oid: schema.name for schema in schemas.list_schemas(session) if schema.oid in oids and _is_kept_schema(schema)}
     if not found:
         return
     session.execute("BEGIN")
     session.limit_pauses(_LONGEST_PAUSE)
     try:
-        before = schemas.count_elsewhere(session, oids)
-        session.execute(f"DROP SCHEMA {', '.join(quote_identifier(name) for name in found)} CASCADE")
-        if schemas.count_elsewhere(session, oids) != before:
-            raise BackupError(
-                f"Something elsewhere in the database depends on what is in {some('schema', found)}, which therefore was not dropped. "
-                "DROP SCHEMA without CASCADE names it."
-            )
+        require_no_dependents(session, found)
+        session.execute(f"DROP SCHEMA {', '.join(quote_identifier(name) for name in found.values())} CASCADE")
         session.execute("COMMIT")
     except BackupError:
         with contextlib.suppress(BackupError):

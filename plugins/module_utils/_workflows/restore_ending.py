@@ -28,6 +28,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
     exchange_databases_back,
     exchange_schemas_back,
     find_kept,
+    require_no_dependents,
     require_successors,
 )
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_plan import lock_refusal
@@ -103,6 +104,9 @@ def plan_final(permissions: safeguards.Permissions, sessions: RestoreSessions, k
         if found.kind == "database":
             attempts.refuse(_rights_refusal(target))
             attempts.refuse_all(safeguards.kept_refusals(permissions, target, found.name, found.comment, "dropped"))
+    within = {found.oid: found.name for found in dropped if found.kind == "schema"}
+    if within:
+        attempts.call(lambda: require_no_dependents(t.cast(Session, sessions.live), within))
     attempts.raise_refusals()
     return FinalPlan(target, tuple(dropped), tuple(kept))
 
