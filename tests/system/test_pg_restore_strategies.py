@@ -8,6 +8,7 @@ A role without CREATEDB forces the schema swap, one that does not even own the s
 
 from __future__ import annotations
 
+import http.server
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -306,6 +307,64 @@ def test_a_failed_smoke_check_gives_the_schemas_back(make_scene: Callable[..., S
     assert "public__x_" in outcome.result["rejected"]
     assert roles.as_application() == broken
     assert len(scene.finalize(keep_previous=0).require_success()["dropped"]) == 2
+
+
+class _Locking(http.server.BaseHTTPRequestHandler):
+    """An application that is not well, and in the middle of something."""
+
+    lock: Callable[[], object]
+
+    def do_GET(self) -> None:
+        type(self).lock()
+        self.send_response(503)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Print nothing."""
+
+
+def test_schemas_that_cannot_be_given_back_are_named_with_the_failed_check(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder) -> None:
+    roles = without_createdb
+    scene, sound = damaged(make_scene, roles, folder)
+    broken = roles.as_application()
+    with roles.database.connected() as connection, connection.cursor() as cursor:
+        _Locking.lock = staticmethod(lambda: cursor.execute("BEGIN; LOCK TABLE users IN ACCESS SHARE MODE"))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Locking)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            check = {"name": "The shop is well", "url": f"http://127.0.0.1:{server.server_port}/healthz", "within": 0}
+            outcome = scene.restore(checks={"http": [check]}, lock_wait_timeout=1)
+        finally:
+            server.shutdown()
+            server.server_close()
+    assert outcome.failed
+    for part in ("Not as it should be: The shop is well", "could not be swapped back: ", "locked by another session", "are the restored ones", "public__p_"):
+        assert part in outcome.message
+    assert [found["name"] for found in outcome.result["checks"]] == ["The shop is well"]
+    assert roles.as_application() == sound
+    scene.roll_back().require_success()
+    assert roles.as_application() == broken
+
+
+def test_an_extension_that_the_restore_created_stays_with_what_it_restored(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder) -> None:
+    roles = without_createdb
+    roles.as_operator("CREATE EXTENSION citext", "CREATE TABLE mails (mail citext PRIMARY KEY)", "INSERT INTO mails VALUES ('A')")
+    scene, sound = damaged(make_scene, roles, folder)
+    roles.as_operator("DROP EXTENSION citext CASCADE")
+    broken = roles.as_application()
+    scene.restore().require_success()
+    assert roles.as_application() == sound
+    rejected = scene.roll_back().require_success()["rejected"].split(", ")
+    assert roles.as_application() == broken
+    ((home,),) = roles.database.rows("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'citext'")
+    assert home in rejected
+    (refusal,) = scene.refusals(strategy="schema_swap")
+    assert f"the extension citext is in the schema {home}, which an earlier restore has kept" in refusal
+    scene.finalize(keep_previous=0).require_success()
+    outcome = scene.restore(checks={"http": [{"name": "The shop is well", "url": "http://127.0.0.1:9/healthz", "within": 0}]})
+    assert outcome.failed
+    assert "The schemas are again those from before" in outcome.message
+    assert roles.as_application() == broken
 
 
 def test_a_superuser_may_ask_for_each(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder) -> None:

@@ -36,7 +36,7 @@ class RestoreMark:
     outlived, where a rollback since then brought back a schema that is newer), ``rejected`` was swapped in and back out; a database that came back is
     ``live`` again (rolled_back). ``database`` is the target's name, ``target_oid`` the OID that bore it when the restore began (0: none did), ``backup``
     the backup's id, ``since`` the moment of this mark as RFC 3339, ``options`` a digest of what was asked for that decides what a shadow holds,
-    ``replaced`` the fingerprint of the target that this restore was planned for.
+    ``replaced`` the fingerprint of the target that this restore was planned for, ``extensions`` those that moved from a schema to its successor.
     """
 
     restore_id: str
@@ -49,6 +49,7 @@ class RestoreMark:
     partner_oid: int = 0
     options: str = ""
     replaced: str = ""
+    extensions: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, t.Any]:
         return dataclasses.asdict(self)
@@ -112,7 +113,7 @@ def take_apart(whole: str) -> tuple[DatabaseComment, OurSection]:
         if whole[end : end + 1] != _ENDS:
             raise ValueError("no end")
         environment = facts.get("environment")
-        restore = RestoreMark(**facts["restore"]) if "restore" in facts else None
+        restore = _read_mark(facts["restore"]) if "restore" in facts else None
         if environment is not None:
             check_environment(environment)
         if restore and restore.role not in _ROLES:
@@ -122,6 +123,10 @@ def take_apart(whole: str) -> tuple[DatabaseComment, OurSection]:
     before, after = whole[:start].removesuffix("\n"), whole[end + 1 :].removeprefix("\n")
     section = OurSection(whole[len(before) : len(whole) - len(after)], "\n" if before and after else "")
     return DatabaseComment("\n".join(part for part in (before, after) if part), environment, restore), section
+
+
+def _read_mark(facts: dict[str, t.Any]) -> RestoreMark:
+    return RestoreMark(**{**facts, "extensions": tuple(facts.get("extensions", ()))})
 
 
 def check_environment(environment: t.Any) -> str:

@@ -53,7 +53,7 @@ def find_kept(session: Session, live: Session | None, target: Target) -> list[Ke
         and database.name != target.database
     ]
     if live:
-        found += [Kept("schema", schema.oid, schema.name, schema.comment) for schema in schemas.list_schemas(live) if _is_kept_schema(schema)]
+        found += [Kept("schema", schema.oid, schema.name, schema.comment) for schema in schemas.list_schemas(live) if is_kept_schema(schema)]
     return sorted(found, key=lambda kept: kept.mark.since, reverse=True)
 
 
@@ -90,6 +90,7 @@ def exchange_schemas_back(session: Session, before: t.Sequence[Kept], since: str
     session.limit_pauses(_LONGEST_PAUSE)
     session.execute(f"SET LOCAL lock_timeout = {lock_wait_timeout * 1000}")
     aside: dict[str, str] = {}
+    moved: dict[str, str] = {}
     present = {schema.name: schema for schema in schemas.list_schemas(session)}
     require_successors(before, present)
     lock_out_users(session, [kept.mark.database for kept in before], lock_wait_timeout)
@@ -98,14 +99,16 @@ def exchange_schemas_back(session: Session, before: t.Sequence[Kept], since: str
         if name in present:
             aside[name] = beside(name, "rejected", kept.mark.restore_id)
             schemas.rename_schema(session, name, aside[name])
+            moved |= dict.fromkeys(kept.mark.extensions, name)
             mark = dataclasses.replace(kept.mark, role="rejected", state="rolled_back", since=since, target_oid=present[name].oid, partner_oid=kept.oid)
             schemas.write_schema_comment(session, aside[name], dataclasses.replace(present[name].comment, restore=mark))
         schemas.rename_schema(session, kept.name, name)
         schemas.write_schema_comment(session, name, dataclasses.replace(kept.comment, restore=None))
     _outlive(session, [schema for schema in present.values() if schema.oid not in {one.oid for one in before}])
+    # What the restore created stays with what it restored: those from before do not need it, and not everybody may move it.
     for extension in schemas.list_extensions(session):
-        home = next((name for name, restored in aside.items() if restored == extension.schema), None)
-        if home:
+        home = moved.get(extension.name)
+        if home and extension.schema == aside[home]:
             session.execute(f"ALTER EXTENSION {quote_identifier(extension.name)} SET SCHEMA {quote_identifier(home)}")
     session.execute("COMMIT")
     return sorted(aside.values())
@@ -117,7 +120,7 @@ def _outlive(session: Session, others: t.Iterable[DatabaseSchema]) -> None:
     It is said there and not in what came back, whose comment goes along with dumps. Who does not own it could not bring it back either.
     """
     for schema in others:
-        if schema.owned and _is_kept_schema(schema) and (mark := t.cast(RestoreMark, schema.comment.restore)).role == "previous":
+        if schema.owned and is_kept_schema(schema) and (mark := t.cast(RestoreMark, schema.comment.restore)).role == "previous":
             outlived = dataclasses.replace(mark, state="outlived")
             schemas.write_schema_comment(session, schema.name, dataclasses.replace(schema.comment, restore=outlived))
 
@@ -149,7 +152,7 @@ def require_no_dependents(session: Session, names: t.Mapping[int, str]) -> None:
 
 def _drop_schemas(session: Session, oids: t.Collection[int]) -> None:
     """Drop schemas with all that is in them, and nothing that is not."""
-    found = {schema.oid: schema.name for schema in schemas.list_schemas(session) if schema.oid in oids and _is_kept_schema(schema)}
+    found = {schema.oid: schema.name for schema in schemas.list_schemas(session) if schema.oid in oids and is_kept_schema(schema)}
     if not found:
         return
     session.execute("BEGIN")
@@ -170,6 +173,6 @@ def _is_kept(comment: DatabaseComment, name: str) -> bool:
     return mark is not None and mark.role in _KEPT_ROLES and is_beside(name, mark.database, mark.role)
 
 
-def _is_kept_schema(schema: DatabaseSchema) -> bool:
+def is_kept_schema(schema: DatabaseSchema) -> bool:
     """Say whether a restore has kept this very schema: unlike a database's, a schema's comment goes along with dumps, into other databases."""
     return _is_kept(schema.comment, schema.name) and t.cast(RestoreMark, schema.comment.restore).target_oid == schema.oid

@@ -12,6 +12,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pre
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.residue import residue, schemas_of
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import schemas
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.kept import is_kept_schema
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import OpenedArchive
 
 
@@ -34,7 +35,7 @@ def schema_swap_obstacles(session: Session, opened: OpenedArchive) -> list[str]:
     fixed = [extension.name for extension in schemas.list_extensions(session) if extension.schema in names and not (extension.relocatable and extension.owned)]
     if fixed:
         obstacles.append(f"{some('extension', fixed)} in these schemas cannot be moved by the role {user}")
-    return obstacles
+    return obstacles + _kept_extensions(session, opened)
 
 
 def in_place_obstacles(session: Session, opened: OpenedArchive, *, allow_residue: bool) -> list[str]:
@@ -57,4 +58,14 @@ def in_place_obstacles(session: Session, opened: OpenedArchive, *, allow_residue
         obstacles.append(
             f"the archive does not know {some('object', [str(found) for found in unknown])}, which would stay; set allow_residue to true to keep them"
         )
-    return obstacles
+    return obstacles + _kept_extensions(session, opened)
+
+
+def _kept_extensions(session: Session, opened: OpenedArchive) -> list[str]:
+    """Name the archive's extensions that are there, but in what a rolled-back restore has kept: a database can have each only once."""
+    kept = {schema.name for schema in schemas.list_schemas(session) if is_kept_schema(schema)}
+    found = [extension for extension in schemas.list_extensions(session) if extension.name in opened.demands.extensions and extension.schema in kept]
+    return [
+        f"the extension {one.name} is in the schema {one.schema}, which an earlier restore has kept; state finalized with keep_previous 0 drops it"
+        for one in found
+    ]

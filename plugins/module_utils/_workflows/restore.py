@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.checks import CheckResult
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, RestoreMark, read_comment
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, VerificationError
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError, DatabaseError, VerificationError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.journal import Journal
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import format_time
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.proof import Proof
@@ -299,21 +299,35 @@ def _in_transaction(plan: RestorePlan, sessions: RestoreSessions, surroundings: 
     answers = run_http_checks(plan.request.checks, clock=time.monotonic, pause=_pause)
     failed = [answer for answer in answers if not answer.passed]
     if failed and result.previous_schemas:
-        raise _schemas_swapped_back(plan, sessions, surroundings, failed)
+        raise _schemas_swapped_back(plan, sessions, surroundings, failed, result.previous_schemas)
     require_checks(answers, "The restore was committed; the safety backup holds the state from before.")
     journal.reach("checked")
     return RestoreOutcome(result.proof, (*result.checks, *answers), None, ", ".join(result.previous_schemas) or None, tuple(result.notes), 0.0, result.skipped)
 
 
-def _schemas_swapped_back(plan: RestorePlan, sessions: RestoreSessions, surroundings: Surroundings, failed: t.Sequence[CheckResult]) -> VerificationError:
-    """Give the schemas from before their names back, and return the error that says so."""
-    with Session(sessions.login) as session:
-        kept = [found for found in find_kept(session, session, plan.target) if found.kind == "schema" and found.mark.restore_id == plan.restore_id]
-        rejected = ", ".join(exchange_schemas_back(session, kept, format_time(surroundings.clock()), plan.request.lock_wait_timeout))
+def _schemas_swapped_back(
+    plan: RestorePlan, sessions: RestoreSessions, surroundings: Surroundings, failed: t.Sequence[CheckResult], previous: t.Sequence[str]
+) -> VerificationError:
+    """Give the schemas from before, which are called ``previous``, their names back; return the error that says so, or that they have not got them."""
+    checks = [result.as_dict() for result in failed]
+    try:
+        with Session(sessions.login) as session:
+            kept = [found for found in find_kept(session, session, plan.target) if found.kind == "schema" and found.mark.restore_id == plan.restore_id]
+            rejected = ", ".join(exchange_schemas_back(session, kept, format_time(surroundings.clock()), plan.request.lock_wait_timeout))
+    except BackupError as error:
+        # Of a connection that was lost it is not known whether it was at the commit.
+        lost = isinstance(error, DatabaseError) and "sqlstate" not in error.details
+        named = ", ".join(previous)
+        kept_as = f"As long as {named} are there" if lost else f"Those from before are kept as {named}"
+        return VerificationError(
+            f"{failures(failed)} The schemas could not be swapped back: {error.message} "
+            f"{kept_as}, the live schemas of {plan.target.database} are the restored ones, and state rolled_back brings those from before back.",
+            checks=checks,
+        )
     return VerificationError(
         f"{failures(failed)} The schemas are again those from before; what was restored is kept as {rejected}, until state finalized drops it.",
         rejected=rejected,
-        checks=[result.as_dict() for result in failed],
+        checks=checks,
     )
 
 

@@ -84,6 +84,7 @@ class TransactionRestore:
         self._clock, self._redact, self._limit, self._progress = clock, redact, limit, progress
         self._schemas = schemas_of(plan.opened.contents, plan.opened.demands.schemas)
         self._renamed: dict[str, str] = {}
+        self._moved: list[schemas.InstalledExtension] = []
         self._notes: list[str] = []
         self._left_out: list[Skipped] = []
         self._committing = False
@@ -136,11 +137,11 @@ class TransactionRestore:
             self._renamed[name] = beside(name, "previous", self._plan.restore_id)
             schemas.rename_schema(session, name, self._renamed[name])
         at_home = self._at_home()
-        moving = [extension for extension in schemas.list_extensions(session) if extension.schema in at_home]
+        self._moved = [extension for extension in schemas.list_extensions(session) if extension.schema in at_home]
         created = self._plan.opened.demands.schemas
-        for name in sorted({at_home[extension.schema] for extension in moving} | (set(self._renamed) - created)):
+        for name in sorted({at_home[extension.schema] for extension in self._moved} | (set(self._renamed) - created)):
             session.execute(f"CREATE SCHEMA {quote_identifier(name)}")
-        for extension in moving:
+        for extension in self._moved:
             session.execute(f"ALTER EXTENSION {quote_identifier(extension.name)} SET SCHEMA {quote_identifier(at_home[extension.schema])}")
         left = sorted(present - self._schemas)
         if left:
@@ -225,6 +226,7 @@ class TransactionRestore:
                 backup=plan.source.backup_id,
                 since=format_time(self._clock()),
                 partner_oid=found[name].oid if name in found else 0,
+                extensions=tuple(extension.name for extension in self._moved if extension.schema == aside),
             )
             schemas.write_schema_comment(session, aside, dataclasses.replace(found[aside].comment, restore=mark))
 

@@ -30,6 +30,7 @@ TAGGED = DatabaseComment("The shop's database", "staging", MARK)
         DatabaseComment("only people's words"),
         DatabaseComment(environment="staging"),
         DatabaseComment(restore=MARK),
+        DatabaseComment(restore=dataclasses.replace(MARK, role="previous", extensions=("citext", 'my "own"'))),
         TAGGED,
         DatabaseComment('two\nlines [with brackets] {"and": "json"}', "staging"),
     ],
