@@ -54,6 +54,11 @@ def test_a_backup_s_facts_are_the_manifest_s() -> None:
     assert found["diff"]["before"] == ""
 
 
+def test_secrets_that_an_older_version_recorded_are_not_told() -> None:
+    found = result(database={"owner": "app", "settings": [{"role": None, "settings": ["app.key=secret", "jit=off"]}]})
+    assert found["backup"]["database"]["settings"] == [{"role": None, "settings": ["jit=off"], "hidden": ["app.key"]}]
+
+
 @pytest.mark.parametrize(("duration", "database", "archive"), [(2.0, 4000, 500), (0.0, 8_000_000, 1_000_000)])
 def test_throughput_is_in_bytes_a_second(duration: float, database: int, archive: int) -> None:
     assert result(duration)["throughput"] == {"database_bytes_per_second": database, "archive_bytes_per_second": archive}
