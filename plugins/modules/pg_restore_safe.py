@@ -111,6 +111,17 @@ options:
       - Says that somebody takes care of the target's logical replication slots and subscriptions, which stay with the database from before.
     type: bool
     default: false
+  allow_partial:
+    description:
+      - Permits a backup that left something out (O(workon.postgresql_backup.pg_backup#module:schemas),
+        O(workon.postgresql_backup.pg_backup#module:exclude_schemas), O(workon.postgresql_backup.pg_backup#module:exclude_tables),
+        O(workon.postgresql_backup.pg_backup#module:exclude_table_data)) although the live database has what it lacks, which the restore then takes away.
+        With V(swap) that is all of it, with V(schema_swap) tables within the exchanged schemas, with V(in_place) rows.
+        Refused without this, naming what would be lost.
+      - It is also needed for an archive without a manifest that has the definition of a table, but not the rows which the live database has.
+        What else such an archive left out nobody knows.
+    type: bool
+    default: false
   skip_safety_backup:
     description:
       - Leaves out the backup of the live database; the only value is V(i_accept_data_loss). Not needed where there is nothing to lose.
@@ -331,7 +342,7 @@ proof:
       elements: dict
       returned: success
     unproved:
-      description: What nobody could compare, as sentences.
+      description: What nobody could compare, and what the backup does not hold of its source, as sentences.
       type: list
       elements: str
       returned: success

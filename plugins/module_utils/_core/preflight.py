@@ -165,7 +165,21 @@ def omitted_by_messages(messages: t.Sequence[str]) -> list[dict[str, str]]:
     ]
 
 
+def leaves_out_all(omission: t.Mapping[str, str]) -> bool:
+    """Say whether an omission of a manifest is of an object that somebody chose to leave out as a whole."""
+    return omission["reason"].startswith(_LEFT_OUT)
+
+
+def leaves_out_rows(omission: t.Mapping[str, str]) -> bool:
+    """Say whether an omission of a manifest is of a table that had rows of its own, and of which only the definition is in the archive."""
+    return omission["reason"].startswith((_ROWS_LEFT_OUT, _UNLOGGED))
+
+
 _KINDS = {"r": "table", "f": "foreign table", "m": "materialized view"}
+# Manifests hold the sentences that begin so.
+_LEFT_OUT = "left out by "
+_ROWS_LEFT_OUT = "its rows are left out by "
+_UNLOGGED = "unlogged: "
 
 
 def _reason(relation: Relation, in_recovery: bool) -> str | None:
@@ -174,15 +188,15 @@ def _reason(relation: Relation, in_recovery: bool) -> str | None:
     if relation.extension:
         return f"belongs to the extension {relation.extension}, which creates it again"
     if relation.excluded_by == "exclude_table_data":
-        return "its rows are left out by exclude_table_data; its definition is in the archive"
+        return f"{_ROWS_LEFT_OUT}{relation.excluded_by}; its definition is in the archive"
     if relation.excluded_by:
-        return f"left out by {relation.excluded_by}"
+        return f"{_LEFT_OUT}{relation.excluded_by}"
     if relation.kind == "f":
         return "its rows are on a foreign server; its definition is in the archive"
     if relation.kind == "m":
         return "not stored: a restore computes it again from its query"
     if relation.persistence == "u" and in_recovery:
-        return "unlogged: a standby has none of its rows; its definition is in the archive"
+        return f"{_UNLOGGED}a standby has none of its rows; its definition is in the archive"
     return None
 
 
@@ -194,7 +208,11 @@ def _must_be_read(relation: Relation) -> bool:
 
 
 def some(noun: str, names: t.Sequence[str]) -> str:
-    """Name a few of many things in a sentence."""
-    shown = ", ".join(names[:_SHOWN])
+    """Name a few of many things of one kind in a sentence."""
+    return f"{noun if len(names) == 1 else f'{len(names)} {noun}s:'} {few(names)}"
+
+
+def few(names: t.Sequence[str]) -> str:
+    """Name a few of many."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{noun if len(names) == 1 else f'{len(names)} {noun}s:'} {shown}{more}"
+    return f"{', '.join(names[:_SHOWN])}{more}"

@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import fingerprint
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fingerprint import TableFingerprint
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.manifest import Manifest
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.partial import missing_sentences
 
 _NO_CONTENT = ("none", "counts")
 
@@ -66,7 +67,8 @@ def prove(manifest: Manifest | None, found: Content, method: fingerprint.Method,
         return Proof("none", _without_manifest(found), tuple(_defects(None, found)), (_NO_MANIFEST,))
     if method == "none" or manifest.fingerprint["method"] == "none":
         reason = "fingerprint is none." if method == "none" else "The backup was taken with fingerprint none, so its manifest holds no rows to compare."
-        return Proof("none", _without_manifest(found), tuple(_defects(manifest, found)), (f"Rows and content were not compared: {reason}",))
+        unproved = [f"Rows and content were not compared: {reason}", *missing_sentences(manifest)]
+        return Proof("none", _without_manifest(found), tuple(_defects(manifest, found)), tuple(unproved))
     expected = {name: TableFingerprint(int(facts["rows"]), _content(facts, method)) for name, facts in manifest.tables.items()}
     omitted = {entry["name"] for entry in manifest.omitted} | found.of_extensions
     actual = {name: facts for name, facts in found.tables.items() if name in expected or (name not in omitted and not extras_allowed)}
@@ -77,7 +79,7 @@ def prove(manifest: Manifest | None, found: Content, method: fingerprint.Method,
         *_defects(manifest, found),
         *_prisma(manifest.prisma, found.prisma),
     ]
-    unproved = []
+    unproved = missing_sentences(manifest)
     if method in _NO_CONTENT:
         unproved.append("Rows were counted, their content was not compared.")
     if manifest.fingerprint["method"] in _NO_CONTENT and method not in _NO_CONTENT:

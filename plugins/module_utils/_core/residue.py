@@ -41,14 +41,25 @@ def schemas_of(contents: ArchiveContents, created: t.Collection[str]) -> frozens
     return frozenset(name for name in {*created, _PUBLIC} if any(entry.label.startswith(f"{name} ") for entry in contents.entries))
 
 
+class KnownObjects:
+    """What an archive has entries for."""
+
+    def __init__(self, contents: ArchiveContents) -> None:
+        labels: dict[str, list[str]] = {}
+        for entry in contents.entries:
+            labels.setdefault(_family(entry.kind), []).append(entry.label)
+        # Sets of whole labels would need the owner, which differs: the name ends at a blank.
+        self._labels = {family: {label.rpartition(" ")[0] for label in found} | set(found) for family, found in labels.items()}
+
+    def knows(self, kind: str, schema: str, name: str) -> bool:
+        """Say whether there is an entry of this kind, or of one that would be in its way."""
+        return f"{schema} {name}" in self._labels.get(_family(kind), ())
+
+
 def residue(live: t.Iterable[LiveObject], contents: ArchiveContents) -> list[LiveObject]:
     """Return the live objects that the archive has no entry for."""
-    labels: dict[str, list[str]] = {}
-    for entry in contents.entries:
-        labels.setdefault(_family(entry.kind), []).append(entry.label)
-    # Sets of whole labels would need the owner, which differs: the name ends at a blank.
-    known = {family: {label.rpartition(" ")[0] for label in found} | set(found) for family, found in labels.items()}
-    return [found for found in live if f"{found.schema} {found.name}" not in known.get(_family(found.kind), ())]
+    known = KnownObjects(contents)
+    return [found for found in live if not known.knows(found.kind, found.schema, found.name)]
 
 
 def _family(kind: str) -> str:

@@ -37,6 +37,7 @@ class Permissions:
     allow_cross_environment: bool = False
     allow_older_server: bool = False
     acknowledge_replication: bool = False
+    allow_partial: bool = False
     skip_safety_backup: str | None = None
 
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import Selection
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import DatabaseComment, read_comment
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fingerprint import quote_identifier
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.patterns import parse_pattern
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.residue import LiveObject
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.databases import comment_on
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
@@ -22,6 +24,12 @@ SELECT n.oid::bigint, n.nspname::text, pg_catalog.pg_get_userbyid(n.nspowner)::t
        pg_catalog.has_schema_privilege(n.oid, 'CREATE'), pg_catalog.obj_description(n.oid, 'pg_namespace')
   FROM pg_catalog.pg_namespace AS n
  WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp_)' ORDER BY n.nspname
+"""
+
+_LEFT_OUT = """
+SELECT n.nspname::text FROM pg_catalog.pg_namespace AS n
+ WHERE (pg_catalog.cardinality(CAST(%(schemas)s AS text[])) > 0 AND n.nspname OPERATOR(pg_catalog.~) ANY (CAST(%(schemas)s AS text[])) IS NOT TRUE)
+    OR n.nspname OPERATOR(pg_catalog.~) ANY (CAST(%(exclude_schemas)s AS text[]))
 """
 
 # Moving an extension takes the rights of the owners of all that it brought, and of a trusted extension that is a superuser.
@@ -122,6 +130,19 @@ class InstalledExtension:
 def list_schemas(session: Session) -> list[DatabaseSchema]:
     """Return the schemas that are people's."""
     return [DatabaseSchema(oid, name, owner, owned, creatable, read_comment(comment)) for oid, name, owner, owned, creatable, comment in session.rows(_SCHEMAS)]
+
+
+def list_schemas_in_use(session: Session) -> list[str]:
+    """Return the names of the schemas that are people's and hold what is in use: not those that restores have put aside, which state finalized drops."""
+    return [schema.name for schema in list_schemas(session) if schema.comment.restore is None or schema.comment.restore.role == "live"]
+
+
+def list_left_out(session: Session, selection: Selection) -> frozenset[str]:
+    """Return the schemas, of those that the database has, that a backup of this selection leaves out."""
+    patterns = {
+        option: [parse_pattern(value, option, qualified=False).name for value in getattr(selection, option)] for option in ("schemas", "exclude_schemas")
+    }
+    return frozenset(row[0] for row in session.rows(_LEFT_OUT, patterns))
 
 
 def list_extensions(session: Session) -> list[InstalledExtension]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fingerprint import quote_identifier
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import Relation
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.shared_text import bytes_of, decoded_name
 
@@ -106,6 +108,15 @@ def read_newest_table(session: Session) -> int:
 def read_schemas(session: Session) -> str:
     """Return the OIDs of the schemas of the session's database, each with the transaction that last changed it."""
     return str(session.row(_SCHEMAS)[0])
+
+
+def may_have_rows(session: Session, relation: Relation) -> bool:
+    """Say whether a table holds rows; one that has something on disk and cannot be read in full counts as one that does."""
+    if not session.row("SELECT pg_catalog.pg_relation_size(CAST(%(oid)s AS pg_catalog.oid)) > 0", {"oid": relation.oid})[0]:
+        return False
+    if not relation.readable or not relation.schema_usable or relation.row_security:
+        return True
+    return bool(session.row(f"SELECT EXISTS (SELECT FROM ONLY {quote_identifier(relation.schema)}.{quote_identifier(relation.name)})")[0])
 
 
 def read_available_extensions(session: Session) -> dict[str, bool]:

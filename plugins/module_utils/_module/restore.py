@@ -17,6 +17,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.che
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.database_comment import is_production
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.errors import BackupError
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.journal import Journal
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.partial import missing_sentences
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_result import (
     backup_facts,
     compared_tables,
@@ -55,6 +56,7 @@ RESTORE_SPEC: dict[str, dict[str, t.Any]] = {
     "allow_cross_environment": {"type": "bool", "default": False},
     "allow_older_server": {"type": "bool", "default": False},
     "acknowledge_replication": {"type": "bool", "default": False},
+    "allow_partial": {"type": "bool", "default": False},
     "skip_safety_backup": {"type": "str"},
     "safety_name": {"type": "str"},
     "strategy": {"type": "str", "choices": ["auto", "swap", "schema_swap", "in_place"], "default": "auto"},
@@ -87,6 +89,7 @@ _PERMISSIONS = (
     "allow_cross_environment",
     "allow_older_server",
     "acknowledge_replication",
+    "allow_partial",
     "skip_safety_backup",
 )
 _AS_THEY_ARE = (
@@ -199,7 +202,7 @@ def _facts(plan: RestorePlan) -> dict[str, t.Any]:
         "jobs": plan.jobs,
         "client": {"version": plan.opened.client.version, "bin_dir": plan.opened.client.bin_dir},
         "interrupted": plan.predecessors.sentences(),
-        "warnings": list(plan.notes),
+        "warnings": [*plan.notes, *missing_sentences(plan.source.manifest)],
     }
 
 

@@ -14,7 +14,7 @@ import hashlib
 import os
 import typing as t
 
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import fingerprint, naming, preflight, safeguards
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core import fingerprint, naming, partial, preflight, safeguards
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.checks import Checks
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.commands import Selection
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.compatibility import check_server_version
@@ -40,6 +40,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflow
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.attempts import Attempts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.backup import BackupPlan, BackupRequest, plan_backup
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.obstacles import in_place_obstacles, schema_swap_obstacles
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.partial import find_loss
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.predecessors import Predecessors, find_predecessors
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_sessions import RestoreSessions, read_target
@@ -169,6 +170,8 @@ class RestorePlanner:
         if predecessors.swapped:
             needed, safety_why = False, "the swap has happened already; the previous database is kept"
         safety = attempts.call(lambda: self._plan_safety_backup(target, source, now)) if needed else None
+        # Nothing is taken away where only what follows the swap is missing.
+        permitted = self._refuse_loss(target, source, opened, strategy) if strategy and not predecessors.swapped else []
         attempts.raise_refusals()
         keep, notes = (None, ()) if planning else self._room(source)
         try:
@@ -196,7 +199,7 @@ class RestorePlanner:
             jobs=request.jobs or default_jobs(os.cpu_count() or 1, free_connections),
             phrase=phrase,
             predecessors=predecessors,
-            notes=(*source.notes, *notes, *self._sessions.login.notes, *filter(None, [disk_warning])),
+            notes=(*source.notes, *permitted, *notes, *self._sessions.login.notes, *filter(None, [disk_warning])),
         )
 
     @property
@@ -284,6 +287,15 @@ class RestorePlanner:
         attempts.refuse(
             safeguards.content_refusal(source.manifest, properties.get("encoding"), self._request.fingerprint, fingerprint.RECIPE, target.server.major)
         )
+
+    def _refuse_loss(self, target: Target, source: Source, opened: OpenedArchive, strategy: ChosenStrategy) -> list[str]:
+        """Refuse what a partial backup would take from the live database; return what to say where that is permitted."""
+        live, wait = self._sessions.live, self._request.lock_wait_timeout
+        loss = self._attempts.call(lambda: find_loss(live, opened, source.manifest, strategy.name, wait)) if live else None
+        if loss and self._request.permissions.allow_partial:
+            return [partial.permitted_note(loss)]
+        self._attempts.refuse(partial.partial_refusal(source.address, target.database, loss) if loss else None)
+        return []
 
     def _properties(self, target: Target, source: Source) -> dict[str, t.Any]:
         """Return the properties for the database to create: the live one's, else those of the backup's source, as far as this server has what they name."""

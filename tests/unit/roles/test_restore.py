@@ -25,6 +25,7 @@ _OF_ONE_RESTORE = {
     "allow_cross_environment",
     "allow_older_server",
     "acknowledge_replication",
+    "allow_partial",
     "skip_safety_backup",
     "allow_residue",
     "show_plan",
