@@ -40,7 +40,7 @@ attributes:
   idempotent:
     support: partial
     details:
-      - O(state=restored) restores on every invocation. After an interruption it goes on from where the run before ended.
+      - O(state=restored) restores on every invocation. After an interruption it goes on from where the run before ended, if it is asked for the same.
       - O(state=rolled_back) and O(state=finalized) change nothing the second time.
 options:
   state:

@@ -43,6 +43,10 @@ AFTER_THE_SWAP = ("swapped", "checked", "done")
 DROPPED = r"An interrupted restore left {database}__r_[0-9a-f]{{8}}; it is dropped\."
 USED = r"An interrupted restore left {database}__r_[0-9a-f]{{8}}, loaded and proved with the same backup; it is proved again and used\."
 FINISHED = r"An interrupted restore has swapped this very backup in; only what follows the swap is done\."
+OTHERWISE = (
+    r"An interrupted restore has swapped this backup in with other options, so it is not gone on with: the backup is restored anew with the present ones\. "
+    r"The database from before is kept as {database}__p_[0-9a-f]{{8}}\."
+)
 FOUND = {"created": (DROPPED,), "loaded": (DROPPED,), "proved": (USED,), "swapped": (FINISHED,)}
 
 _CONTENT = """
@@ -519,6 +523,35 @@ def test_a_proved_copy_of_another_backup_is_not_used(crash: Crash) -> None:
     assert result["interrupted"] == [f"An interrupted restore left {proved.name}; it is dropped."]
     assert content(crash.database) == crash.damaged
     assert [one.mark["role"] for one in crash.ours()] == ["previous"]
+
+
+def test_what_was_swapped_in_with_other_options_is_not_taken_for_this_restore(crash: Crash) -> None:
+    killed_at(crash, "swapped", ownership="operator")
+    live = crash.scene.look().oid
+    result = crash.run_again(found=(OTHERWISE,), replaced=2)
+    assert crash.scene.look().oid != live
+    assert result["ownership"]["mode"] == "archive"
+    # What is replaced this time holds what its users have written since.
+    assert result["safety_backup"] is not None
+
+
+def test_a_proved_copy_that_lacks_what_this_role_can_restore_is_not_used(crash: Crash) -> None:
+    role = crash.database.role("CREATEDB")
+    crash.database.execute(
+        "CREATE FUNCTION noted() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
+        "CREATE EVENT TRIGGER note ON ddl_command_end EXECUTE FUNCTION noted()",
+        f"ALTER DATABASE {quoted(crash.database.name)} OWNER TO {role}",
+    )
+    crash.scene.back_up(name="other")
+    options = {"name": "other", "same_database": True, "ownership": "operator", "unrestorable": "skip", "skip_safety_backup": "i_accept_data_loss"}
+    crash.scene.user = role
+    killed_at(crash, "proved", **options)
+    proved = crash.shadow()
+    crash.scene.user = None
+    result = crash.scene.restore(**options).require_success()
+    assert result["skipped_entries"] == []
+    assert result["interrupted"] == [f"An interrupted restore left {proved.name}; it is dropped."]
+    assert crash.database.value("SELECT count(*) FROM pg_event_trigger") == 1
 
 
 def test_the_way_back_after_a_crash(crash: Crash) -> None:

@@ -25,13 +25,16 @@ class Predecessors:
     """Databases of earlier restores into this target.
 
     ``stale`` are shadows that nobody will finish, ``proved`` one that is loaded and proved with the same backup for the same live database, ``swapped``
-    says that the live database is that backup already and only what follows the swap is missing. ``kept`` were swapped out.
+    says that the live database is that backup already and only what follows the swap is missing, ``otherwise`` that it is, but with other options.
+    ``kept`` were swapped out, ``replaced`` is the name of the one whose place the live database has taken.
     """
 
     stale: tuple[ServerDatabase, ...] = ()
     proved: ServerDatabase | None = None
     swapped: bool = False
+    otherwise: bool = False
     kept: tuple[ServerDatabase, ...] = ()
+    replaced: str | None = None
 
     def confirmed_for(self, target: Target) -> str:
         """Return the fingerprint that an interrupted run was confirmed for: before its swap the name meant the database that is now kept."""
@@ -45,6 +48,12 @@ class Predecessors:
             found.append(f"An interrupted restore left {self.proved.name}, loaded and proved with the same backup; it is proved again and used.")
         if self.swapped:
             found.append("An interrupted restore has swapped this very backup in; only what follows the swap is done.")
+        if self.otherwise:
+            before = f" The database from before is kept as {self.replaced}." if self.replaced else ""
+            found.append(
+                "An interrupted restore has swapped this backup in with other options, so it is not gone on with: "
+                f"the backup is restored anew with the present ones.{before}"
+            )
         return found
 
 
@@ -77,4 +86,6 @@ def find_predecessors(session: Session, target: Target, backup_id: str | None, o
         and (live.role, live.state, live.database, live.backup) == ("live", "swapped", target.database, backup_id)
         and now - parse_time(live.since, "since in the comment") < _REPEATED_WITHIN
     )
-    return Predecessors(tuple(stale), proved, swapped, tuple(kept))
+    same = live is not None and live.options == options
+    replaced = next((found.name for found in kept if found.comment.restore and found.comment.restore.partner_oid == target.oid), None)
+    return Predecessors(tuple(stale), proved, swapped and same, swapped and not same, tuple(kept), replaced)

@@ -214,7 +214,6 @@ class _Swap:
     def _look_at_swapped(self) -> tuple[Proof, list[CheckResult], str | None]:
         """Return what can still be said of a swap that an interrupted run made: it was proved before."""
         plan = self._plan
-        previous = next((kept.name for kept in plan.predecessors.kept if kept.comment.restore and kept.comment.restore.partner_oid == plan.target.oid), None)
         with Session(self._sessions.login) as session:
             checks = run_database_checks(plan.request.checks, session, self._surroundings.clock())
         proof = self._loader.prove(Shadow(plan.target.oid, plan.target.database, self._sessions.login))
@@ -222,7 +221,7 @@ class _Swap:
             # Its users have been at work since; that it was equal is why it was swapped in.
             since = f"The content was proved before the swap. The live database has changed since: {' '.join(proof.differences[:10])}"
             proof = Proof("none", proof.tables, (), (since, "To restore it anew, run again."))
-        return proof, checks, previous
+        return proof, checks, plan.predecessors.replaced
 
     def _finish(self, proof: Proof, checks: list[CheckResult], previous: str | None) -> RestoreOutcome:
         """Look at the live database as its users do; where they would find it broken, swap back and fail."""
@@ -287,7 +286,7 @@ class _Swap:
             backup=plan.source.backup_id,
             since=format_time(self._surroundings.clock()),
             partner_oid=partner_oid,
-            options=plan.request.digest(),
+            options=plan.options,
             replaced=plan.predecessors.confirmed_for(plan.target),
         )
 

@@ -78,11 +78,6 @@ class RestoreRequest:
     checks: Checks
     pg_bin_dir: str | None
 
-    def digest(self) -> str:
-        """Return a digest of what decides what a loaded copy holds."""
-        deciding = (self.ownership, sorted(self.role_map.items()), sorted(self.exclude_extensions), self.unrestorable, self.no_tablespaces)
-        return hashlib.sha256(repr(deciding).encode()).hexdigest()[:16]
-
 
 @dataclasses.dataclass(frozen=True)
 class RestorePlan:
@@ -118,9 +113,21 @@ class RestorePlan:
         return is_production(self.request.permissions.environment)
 
     @property
+    def options(self) -> str:
+        """What tells a copy loaded by this plan from one that holds something else of the same backup."""
+        return content_digest(self.request, self.ownership, self.skipped)
+
+    @property
     def snapshot_at(self) -> dt.datetime | None:
         """The moment whose state the backup holds."""
         return parse_time(self.source.manifest.snapshot_at, "snapshot_at") if self.source.manifest else None
+
+
+def content_digest(request: RestoreRequest, ownership: Ownership | None, skipped: t.Iterable[Skipped]) -> str:
+    """Return a digest of what decides what a loaded copy holds: what was asked for, and what came of it with the rights of the role that restores."""
+    asked = (request.ownership, sorted(request.role_map.items()), sorted(request.exclude_extensions), request.unrestorable, request.no_tablespaces)
+    came = (ownership.mode if ownership else None, sorted(str(found.entry) for found in skipped))
+    return hashlib.sha256(repr((asked, came)).encode()).hexdigest()[:16]
 
 
 class RestorePlanner:
@@ -151,7 +158,9 @@ class RestorePlanner:
         self._refuse_target(target)
         source, opened = self._found or self._find_archive(target, redact)
         strategy = self._choose_strategy(target, opened)
-        predecessors = find_predecessors(self._sessions.any, target, source.manifest.backup_id if source.manifest else None, request.digest(), now)
+        ownership, skipped = self._refuse_demands(target, opened)
+        options = content_digest(request, ownership, skipped)
+        predecessors = find_predecessors(self._sessions.any, target, source.manifest.backup_id if source.manifest else None, options, now)
         if strategy and strategy.name != "swap":
             # What swaps have left is none of its business.
             predecessors = Predecessors(kept=predecessors.kept)
@@ -160,7 +169,6 @@ class RestorePlanner:
         attempts.refuse(safeguards.confirmation_refusal(permissions, target, phrase, planning=planning))
         attempts.refuse_all(safeguards.source_refusals(permissions, target, source.manifest))
         properties = self._properties(target, source)
-        ownership, skipped = self._refuse_demands(target, opened)
         free_connections = target_facts.read_free_connections(self._sessions.any)
         disk_warning = None
         if strategy:
