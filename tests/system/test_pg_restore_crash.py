@@ -554,6 +554,15 @@ def test_a_proved_copy_that_lacks_what_this_role_can_restore_is_not_used(crash: 
     assert crash.database.value("SELECT count(*) FROM pg_event_trigger") == 1
 
 
+@pytest.mark.parametrize(("state", "needs_room"), [("created", True), ("loaded", True), ("proved", False), ("swapped", False)])
+def test_what_is_loaded_already_needs_no_room(crash: Crash, state: str, needs_room: bool) -> None:
+    killed_at(crash, state)
+    refusals = crash.scene.refusals(available_disk=1)
+    assert [refusal.partition(" beside")[0].startswith("The restored copy needs about") for refusal in refusals] == [True] * needs_room
+    if not needs_room:
+        crash.run_again(found=FOUND[state], available_disk=1)
+
+
 def test_the_way_back_after_a_crash(crash: Crash) -> None:
     killed_at(crash, "swapped")
     crash.require_live(restored=True)

@@ -36,6 +36,11 @@ class Predecessors:
     kept: tuple[ServerDatabase, ...] = ()
     replaced: str | None = None
 
+    @property
+    def loaded(self) -> bool:
+        """Whether there is a database with the backup's content already, so that no other has to be made."""
+        return self.swapped or self.proved is not None
+
     def confirmed_for(self, target: Target) -> str:
         """Return the fingerprint that an interrupted run was confirmed for: before its swap the name meant the database that is now kept."""
         mark = target.comment.restore

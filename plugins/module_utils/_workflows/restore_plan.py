@@ -172,8 +172,10 @@ class RestorePlanner:
         free_connections = target_facts.read_free_connections(self._sessions.any)
         disk_warning = None
         if strategy:
-            self._refuse_strategy(target, source, properties, strategy, free_connections)
-            disk_warning = safeguards.disk_warning(target, _needed_disk(target, source), adds_a_copy=strategy.name != "in_place")
+            # A copy that an interrupted run has loaded is there already.
+            adds_a_copy = strategy.name != "in_place" and not predecessors.loaded
+            self._refuse_strategy(target, source, properties, strategy, free_connections, adds_a_copy=adds_a_copy)
+            disk_warning = safeguards.disk_warning(target, _needed_disk(target, source), adds_a_copy=adds_a_copy)
         needed, safety_why = safeguards.needs_safety_backup(permissions, target)
         if predecessors.swapped:
             needed, safety_why = False, "the swap has happened already; the previous database is kept"
@@ -284,14 +286,16 @@ class RestorePlanner:
         ownership = attempts.call(lambda: choose_ownership(request.ownership, roles, request.role_map, target_exists=target.exists))
         return ownership, (*left_out, *forbidden)
 
-    def _refuse_strategy(self, target: Target, source: Source, properties: dict[str, t.Any], strategy: ChosenStrategy, free_connections: int) -> None:
+    def _refuse_strategy(
+        self, target: Target, source: Source, properties: dict[str, t.Any], strategy: ChosenStrategy, free_connections: int, *, adds_a_copy: bool
+    ) -> None:
         attempts = self._attempts
         if strategy.name == "swap":
             # The others have one connection.
             attempts.refuse(safeguards.jobs_refusal(target, self._request.jobs, free_connections))
             attempts.refuse(safeguards.replication_refusal(self._request.permissions, target))
             attempts.refuse(safeguards.prepared_refusal(target))
-        attempts.refuse(safeguards.disk_refusal(target, _needed_disk(target, source), adds_a_copy=strategy.name != "in_place"))
+        attempts.refuse(safeguards.disk_refusal(target, _needed_disk(target, source), adds_a_copy=adds_a_copy))
         attempts.refuse(
             safeguards.content_refusal(source.manifest, properties.get("encoding"), self._request.fingerprint, fingerprint.RECIPE, target.server.major)
         )
