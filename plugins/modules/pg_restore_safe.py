@@ -174,7 +174,8 @@ options:
     default: false
   allow_residue:
     description:
-      - For O(strategy=in_place), permits objects in the target that the archive does not know. They stay.
+      - For O(strategy=in_place), permits objects in the target that the archive does not know, in whatever schema.
+        They stay, and the result names some of them.
     type: bool
     default: false
   fingerprint:

@@ -474,6 +474,30 @@ def test_what_the_archive_does_not_know_is_refused_in_place(make_scene: Callable
     assert roles.database.rows("SELECT id FROM contracts") == [(1,)]
 
 
+def test_in_place_also_the_schemas_that_the_archive_has_nothing_in_are_looked_at(
+    make_scene: Callable[..., Scene], without_ownership: Roles, folder: Folder
+) -> None:
+    roles = without_ownership
+    roles.as_operator("CREATE SCHEMA hollow")
+    scene, sound = damaged(make_scene, roles, folder)
+    roles.as_operator("CREATE TABLE hollow.filled AS SELECT 1 AS a", "CREATE SCHEMA since", "CREATE TABLE since.ledger AS SELECT 2 AS a")
+    before = scene.look()
+    unknown = "2 objects: table hollow.filled, table since.ledger"
+    scene.nothing_left(scene.restore(), before, says=(f"the archive does not know {unknown}, which would stay", "set allow_residue to true"))
+    outcome = scene.restore(allow_residue=True)
+    outcome.require_success()
+    assert f"The archive does not know {unknown}, so that stays as it is." in outcome.output
+    assert roles.as_application() == sound
+    assert roles.database.rows("SELECT a FROM hollow.filled UNION ALL SELECT a FROM since.ledger") == [(1,), (2,)]
+
+
+def test_in_place_what_a_schema_swap_has_put_aside_is_no_residue(make_scene: Callable[..., Scene], without_createdb: Roles, folder: Folder) -> None:
+    scene, sound = damaged(make_scene, without_createdb, folder)
+    scene.restore(strategy="schema_swap").require_success()
+    scene.restore(strategy="in_place", skip_safety_backup="i_accept_data_loss").require_success()
+    assert without_createdb.as_application() == sound
+
+
 def test_what_depends_on_the_archive_s_objects_undoes_all_of_it(make_scene: Callable[..., Scene], without_ownership: Roles, folder: Folder) -> None:
     roles = without_ownership
     scene, _sound = damaged(make_scene, roles, folder)

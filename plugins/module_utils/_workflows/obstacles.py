@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.preflight import some
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.residue import residue, schemas_of
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.residue import LiveObject, residue, schemas_of
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import schemas
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.kept import is_kept_schema
@@ -43,10 +43,9 @@ def in_place_obstacles(session: Session, opened: OpenedArchive, *, allow_residue
     wanted = schemas_of(opened.contents, opened.demands.schemas)
     user = session.row("SELECT current_user::text")[0]
     present = [found for found in schemas.list_schemas(session) if found.name in wanted]
-    live = schemas.list_objects(session, wanted)
-    unknown = residue(live, opened.contents)
+    unknown = find_residue(session, opened)
     obstacles = []
-    foreign = [str(found) for found in live if not found.owned and found not in unknown]
+    foreign = [str(found) for found in schemas.list_objects(session, wanted) if not found.owned and found not in unknown]
     if foreign:
         obstacles.append(f"the role {user} does not own {some('object', foreign)}")
     closed = [found.name for found in present if not found.creatable]
@@ -69,3 +68,9 @@ def _kept_extensions(session: Session, opened: OpenedArchive) -> list[str]:
         f"the extension {one.name} is in the schema {one.schema}, which an earlier restore has kept; state finalized with keep_previous 0 drops it"
         for one in found
     ]
+
+
+def find_residue(session: Session, opened: OpenedArchive) -> list[LiveObject]:
+    """Return what a restore in place would leave: whatever the archive does not know, also in schemas in which it has nothing."""
+    looked_at = {*schemas.list_schemas_in_use(session), *schemas_of(opened.contents, opened.demands.schemas)}
+    return residue(schemas.list_objects(session, looked_at), opened.contents)

@@ -46,6 +46,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.scrip
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.archive_stream import BackgroundTask, Redact
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.checks import run_database_checks
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.content import analyze, read_content
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.obstacles import find_residue
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.progress import Progress, TimeLimit
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_owners import (
     keep_rights,
@@ -112,6 +113,8 @@ class TransactionRestore:
             session.execute(f"SET LOCAL lock_timeout = {plan.request.lock_wait_timeout * 1000}")
             if plan.strategy.name == "schema_swap":
                 self._move_aside(session)
+            else:
+                self._note_residue(session)
             before = privilege_facts.read_privileges(session, list(self._renamed.values()) or self._schemas)
             self._load(session)
             # pg_restore's script has taken the limit away, rightly so for as long as it lasts: rows that are left out may take hours to read past.
@@ -146,6 +149,12 @@ class TransactionRestore:
         left = sorted(present - self._schemas)
         if left:
             self._notes.append(f"The archive knows nothing of {some('schema', left)}, which stays as it is; what it refers to is now the schemas from before.")
+
+    def _note_residue(self, session: Session) -> None:
+        """Say what stays although the backup does not have it, which allow_residue has permitted."""
+        unknown = [str(found) for found in find_residue(session, self._plan.opened)]
+        if unknown:
+            self._notes.append(f"The archive does not know {some('object', unknown)}, so that stays as it is.")
 
     def _load(self, session: Session) -> None:
         """Run the archive's SQL; the program's exit status counts as much as the server's answers."""
