@@ -17,6 +17,8 @@ description:
   - The archive becomes visible only if all of that succeeded. The manifest, which holds the proof, is written last;
     a backup exists only once its manifest does.
   - What is stored is a plain C(pg_dump) archive that C(pg_restore) reads without this collection.
+  - What O(schemas), O(exclude_schemas), O(exclude_tables) and O(exclude_table_data) leave out cannot be restored. Over a database that has it, such a
+    backup is restored only with O(workon.postgresql_backup.pg_restore_safe#module:allow_partial).
 extends_documentation_fragment:
   - workon.postgresql_backup._attributes
   - workon.postgresql_backup._attributes.action_group
