@@ -116,6 +116,14 @@ def test_a_comment_goes_along_to_another_database(latin: Database, database: Dat
         assert database_facts.read_database(session)["comment"] == printable(found.comment.text) != found.comment.text
 
 
+def test_a_comment_in_the_session_s_own_encoding_needs_no_language(database: Database) -> None:
+    database.execute("DROP EXTENSION plpgsql")
+    commented(database, "donn\xe9es")
+    with database.session() as session:
+        databases.write_comment(session, database.name, DatabaseComment("donn\xe9es", "staging"))
+    assert stored_comment(database) == f"donn\xe9es\n{_TAGGED.ours}".encode()
+
+
 def test_words_that_no_comment_has_are_written_as_a_session_writes_them_or_refused_in_a_sentence(database: Database) -> None:
     with database.session() as session:
         databases.write_comment(session, database.name, DatabaseComment("donn\xe9es"))

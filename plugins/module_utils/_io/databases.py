@@ -25,7 +25,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.err
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.fingerprint import quote_identifier
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.shadow import UNMARKED_LIMIT
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.shared_text import bytes_of, decoded_name, decoded_words
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.shared_text import bytes_of, comes_back_the_same, decoded_name, decoded_words
 
 _COMMENT = "pg_catalog.shobj_description(d.oid, 'pg_database')"
 _DATABASES = f"""
@@ -90,7 +90,7 @@ def write_comment(session: Session, name: str, comment: DatabaseComment) -> None
 
     People's words in it stay the bytes that they are: where they may not be in this session's encoding, the server takes them from a comment that has them.
     """
-    if comment.text.isascii() or not _copy_comment(session, name, comment):
+    if comes_back_the_same(session, comment.text) or not _copy_comment(session, name, comment):
         comment_on(session, "DATABASE", name, comment)
 
 

@@ -29,6 +29,11 @@ def decoded_words(session: Session, stored: memoryview | None) -> str:
     return "" if stored is None else Dialect(session.server_encoding).decode(bytes(stored))
 
 
+def comes_back_the_same(session: Session, words: str) -> bool:
+    """Say whether words that were read here are the same bytes when this session writes them: where nothing is converted, and they are a text."""
+    return words.isascii() or (session.server_encoding in ("UTF8", "SQL_ASCII") and printable(words) == words)
+
+
 def decoded_name(session: Session, stored: memoryview) -> str:
     """Return a name, in letters that can be printed: one that is not in this database's encoding is nothing that a statement could name from here."""
     return printable(decoded_words(session, stored))
