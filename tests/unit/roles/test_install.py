@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import jinja2.nativetypes
 import pytest
 import yaml
 from ansible.plugins.filter.core import FilterModule
@@ -139,6 +140,27 @@ def test_a_value_is_written_so_that_it_is_read_as_it_was(value: Any) -> None:
     text = environment.from_string("{% from 'literal.j2' import literal with context %}{{ literal(value) }}").render(value=value)
     assert "\n" not in text
     assert yaml.load(f"name: {text}", _Unsafe)["name"] == value
+
+
+@pytest.mark.parametrize(
+    ("store", "refused"),
+    [
+        ("/var/lib/postgresql-backup", True),
+        ("/var/lib/postgresql-backup/backups", True),
+        ("/srv/../opt/postgresql-backup/backups/", True),
+        ("/etc//postgresql-backup/x", True),
+        ("/srv/backups", False),
+        ("/var/lib/postgresql-backups", False),
+        ("/srv/var/lib/postgresql-backup", False),
+    ],
+)
+def test_no_store_is_where_the_installation_goes(store: str, refused: bool) -> None:
+    environment = jinja2.nativetypes.NativeEnvironment(autoescape=False)
+    environment.filters.update(FilterModule().filters())
+    environment.tests.update(JinjaTests().tests())
+    own = [environment.from_string(path).render(_VARS) for path in _VARS["__install_own_directories"]]
+    found = environment.from_string(_VARS["__install_stores_inside"]).render(__install_stores=[store], __install_own_directories=own)
+    assert bool(found) == refused
 
 
 def _pack(source: Path, directory: Path) -> dict[str, str]:
