@@ -52,7 +52,11 @@ class RestoreMark:
     extensions: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, t.Any]:
-        return dataclasses.asdict(self)
+        facts = dataclasses.asdict(self)
+        if not self.extensions:
+            # A version of this software from before it cannot read a mark that has it, and would take the database for production.
+            del facts["extensions"]
+        return facts
 
 
 @dataclasses.dataclass(frozen=True)
