@@ -22,7 +22,9 @@ _CONNECT_TIMEOUT = "15"
 _COPY_SIZE = 256 * 1024
 # Long silences are normal while pg_dump works; without keepalives a firewall between would end the snapshot unseen.
 _KEEPALIVES = {"keepalives": "1", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"}
-_SERVER_KEEPALIVES = tuple((f"tcp_{name}", value) for name, value in _KEEPALIVES.items() if name != "keepalives")
+_SERVER_KEEPALIVES = "SELECT " + ", ".join(
+    f"pg_catalog.set_config('tcp_{name}', '{value}', false)" for name, value in _KEEPALIVES.items() if name != "keepalives"
+)
 
 _LOCK_NOT_AVAILABLE = "55P03"
 TIMEOUTS = ("statement_timeout", "lock_timeout", "transaction_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
@@ -89,8 +91,7 @@ class Session:
         # A snapshot dies with its session, so no setting of the server, the database or the role may end it. Which of them exist depends on the major.
         self.execute("SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = ANY(%(names)s)", {"names": list(TIMEOUTS)})
         # The server, too, has to notice a client that is gone without a word, or what its session has locked stays locked. On a Unix socket they mean nothing.
-        for name, value in _SERVER_KEEPALIVES:
-            self.execute(f"SET {name} = {value}")
+        self.execute(_SERVER_KEEPALIVES)
         # What a role reads by default is no reason for it not to restore; a backup reads in transactions that are read-only by themselves.
         self.execute("SET default_transaction_read_only = off")
         self.settled = True
