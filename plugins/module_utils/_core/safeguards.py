@@ -43,16 +43,14 @@ class Permissions:
 
 def environment_refusals(permissions: Permissions, target: Target) -> list[str]:
     """Refuse a database that is not the environment the play speaks of, and production without permission."""
-    return _tag_refusals(permissions, target, target.database, target.comment if target.exists else None, "replaced")
+    return tag_refusals(permissions, target, target.database, target.comment if target.exists else None, "replaced")
 
 
-def kept_refusals(permissions: Permissions, target: Target, name: str, comment: DatabaseComment, meant: str) -> list[str]:
-    """Refuse the same for a database that a restore has kept. Its own tag counts: the live database may have another by now, or be gone."""
-    return _tag_refusals(permissions, target, name, comment, meant)
+def tag_refusals(permissions: Permissions, target: Target, name: str, comment: DatabaseComment | None, meant: str) -> list[str]:
+    """Hold a database's comment (None: there is no such database) against what the play says; ``meant`` is what would be done to it.
 
-
-def _tag_refusals(permissions: Permissions, target: Target, name: str, comment: DatabaseComment | None, meant: str) -> list[str]:
-    """Hold a database's comment (None: there is no such database) against what the play says; ``meant`` is what would be done to it."""
+    Of one that a restore has kept its own tag counts: the live database may have another by now, or be gone.
+    """
     wanted = permissions.environment
     refusals = []
     if comment and comment.problem:

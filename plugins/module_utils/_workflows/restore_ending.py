@@ -69,7 +69,7 @@ def plan_rollback(permissions: safeguards.Permissions, sessions: RestoreSessions
     if previous[0].kind == "database":
         attempts.refuse(_rights_refusal(target))
         if current is None:
-            attempts.refuse_all(safeguards.kept_refusals(permissions, target, previous[0].name, previous[0].comment, "brought back"))
+            attempts.refuse_all(safeguards.tag_refusals(permissions, target, previous[0].name, previous[0].comment, "brought back"))
     phrase = safeguards.rollback_phrase(previous[0].mark.restore_id, target)
     attempts.refuse(safeguards.confirmation_refusal(permissions, target, phrase, planning=planning))
     attempts.raise_refusals()
@@ -103,7 +103,7 @@ def plan_final(permissions: safeguards.Permissions, sessions: RestoreSessions, k
     for found in dropped:
         if found.kind == "database":
             attempts.refuse(_rights_refusal(target))
-            attempts.refuse_all(safeguards.kept_refusals(permissions, target, found.name, found.comment, "dropped"))
+            attempts.refuse_all(safeguards.tag_refusals(permissions, target, found.name, found.comment, "dropped"))
     within = {found.oid: found.name for found in dropped if found.kind == "schema"}
     if within:
         attempts.call(lambda: require_no_dependents(t.cast(Session, sessions.live), within))
