@@ -132,11 +132,6 @@ def list_schemas(session: Session) -> list[DatabaseSchema]:
     return [DatabaseSchema(oid, name, owner, owned, creatable, read_comment(comment)) for oid, name, owner, owned, creatable, comment in session.rows(_SCHEMAS)]
 
 
-def list_schemas_in_use(session: Session) -> list[str]:
-    """Return the names of the schemas that are people's and hold what is in use: not those that restores have put aside, which state finalized drops."""
-    return [schema.name for schema in list_schemas(session) if schema.comment.restore is None or schema.comment.restore.role == "live"]
-
-
 def list_left_out(session: Session, selection: Selection) -> frozenset[str]:
     """Return the schemas, of those that the database has, that a backup of this selection leaves out."""
     patterns = {

@@ -173,6 +173,11 @@ def _is_kept(comment: DatabaseComment, name: str) -> bool:
     return mark is not None and mark.role in _KEPT_ROLES and is_beside(name, mark.database, mark.role)
 
 
+def list_schemas_in_use(session: Session) -> list[str]:
+    """Return the names of the schemas that are people's and hold what is in use: not those that restores have put aside, which state finalized drops."""
+    return [schema.name for schema in schemas.list_schemas(session) if not is_kept_schema(schema)]
+
+
 def is_kept_schema(schema: DatabaseSchema) -> bool:
     """Say whether a restore has kept this very schema: unlike a database's, a schema's comment goes along with dumps, into other databases."""
     return _is_kept(schema.comment, schema.name) and t.cast(RestoreMark, schema.comment.restore).target_oid == schema.oid

@@ -12,7 +12,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.pre
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.residue import LiveObject, residue, schemas_of
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import schemas
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
-from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.kept import is_kept_schema
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.kept import is_kept_schema, list_schemas_in_use
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import OpenedArchive
 
 
@@ -72,5 +72,5 @@ def _kept_extensions(session: Session, opened: OpenedArchive) -> list[str]:
 
 def find_residue(session: Session, opened: OpenedArchive) -> list[LiveObject]:
     """Return what a restore in place would leave: whatever the archive does not know, also in schemas in which it has nothing."""
-    looked_at = {*schemas.list_schemas_in_use(session), *schemas_of(opened.contents, opened.demands.schemas)}
+    looked_at = {*list_schemas_in_use(session), *schemas_of(opened.contents, opened.demands.schemas)}
     return residue(schemas.list_objects(session, looked_at), opened.contents)

@@ -20,6 +20,7 @@ from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.res
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._core.restore_target import Strategy
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io import database_facts, schemas, target_facts
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._io.postgresql import Session
+from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.kept import list_schemas_in_use
 from ansible_collections.workon.postgresql_backup.plugins.module_utils._workflows.restore_source import OpenedArchive
 
 # Every new database has it.
@@ -54,7 +55,7 @@ def _whole(
 
 def _schemas_gone(session: Session, selection: Selection, opened: OpenedArchive) -> list[str]:
     """Return the schemas with something in them that the backup left out."""
-    left_out = schemas.list_left_out(session, selection) & set(schemas.list_schemas_in_use(session))
+    left_out = schemas.list_left_out(session, selection) & set(list_schemas_in_use(session))
     return sorted({found.schema for found in schemas.list_objects(session, left_out)} - schemas_of(opened.contents, opened.demands.schemas))
 
 
